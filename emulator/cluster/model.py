@@ -1,0 +1,142 @@
+"""The cluster as values: the typed, frozen reading of the objects that decide a packet's fate.
+
+`controllers.pipeline` compiles a `ClusterState` to flow tables; `emulator.oracle` answers
+from the same state what should happen. Neither looks at JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from emulator.cluster.wiring import IPAddress, IPNetwork, PodPort, Wiring
+
+
+class Protocol(StrEnum):
+    TCP = "TCP"
+    UDP = "UDP"
+    SCTP = "SCTP"
+
+
+class TrafficPolicy(StrEnum):
+    CLUSTER = "Cluster"
+    LOCAL = "Local"
+
+
+class ServiceType(StrEnum):
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+    EXTERNAL_NAME = "ExternalName"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """Names one object; `str(Ref("Service", "shop", "db"))` is `Service/shop/db`."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    name: str
+    protocol: Protocol
+    port: int
+    host_port: int | None = None
+    host_ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that has a node and addresses. hostNetwork pods have no `port`: they use the node's stack."""
+
+    ref: Ref
+    uid: str
+    node: str
+    labels: Mapping[str, str]
+    addresses: tuple[IPAddress, ...]
+    host_network: bool
+    ready: bool
+    terminating: bool
+    container_ports: tuple[ContainerPort, ...]
+    port: PodPort | None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One (address, port) behind a service port, as the EndpointSlices tell it."""
+
+    address: IPAddress
+    port: int
+    node: str | None
+    ready: bool
+    serving: bool
+    terminating: bool
+    target: Ref | None
+    zone: str | None = None
+    for_nodes: tuple[str, ...] | None = None
+    for_zones: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    name: str
+    protocol: Protocol
+    port: int
+    node_port: int | None
+    endpoints: tuple[Endpoint, ...]
+    """All endpoints of both families, in slice order; the compiler filters by family."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancerAddress:
+    address: IPAddress
+    proxy: bool
+    """ipMode Proxy: in-cluster traffic leaves through the load balancer (KEP-1860)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service that a proxy programs (headless and ExternalName ones have no `cluster_ips`)."""
+
+    ref: Ref
+    id: int
+    """1..65535, stable while the Service lives: the service id of registers and ct_mark
+    is this plus the port's position; allocated by `state_of`'s caller and never reused at once."""
+    type: ServiceType
+    cluster_ips: tuple[IPAddress, ...]
+    ports: tuple[ServicePort, ...]
+    external_ips: tuple[IPAddress, ...] = ()
+    load_balancer: tuple[LoadBalancerAddress, ...] = ()
+    source_ranges: tuple[IPNetwork, ...] = ()
+    internal_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
+    external_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
+    affinity_seconds: int | None = None
+    health_check_node_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node's changing part; its fixed part is `Wiring.node(name)`."""
+
+    name: str
+    labels: Mapping[str, str]
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """Everything the compiler and the oracle need, and nothing else."""
+
+    wiring: Wiring
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    services: tuple[Service, ...] = ()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Labels of each namespace."""

@@ -1,0 +1,218 @@
+"""The wiring plan: every bridge, port, host, route and link that a topology asks for.
+
+The plan is computed once from a `Topology` and shared by two rooms that never meet:
+`emulator.network` builds what it says, `controllers.pipeline` programs what it says.
+Interface names, OpenFlow port numbers, MAC and IP addresses, and datapath ids are
+decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+
+IPAddress = IPv4Address | IPv6Address
+IPInterface = IPv4Interface | IPv6Interface
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Mode(StrEnum):
+    """How pod packets cross the fabric: inside VXLAN, or routed as they are."""
+
+    OVERLAY = "overlay"
+    ROUTED = "routed"
+
+
+class BridgeRole(StrEnum):
+    """What a bridge stands for."""
+
+    NODE = "node"
+    FABRIC = "fabric"
+    NAT = "nat"
+    INTERNET = "internet"
+    LB = "lb"
+
+
+class PortRole(StrEnum):
+    """What is at the other end of a bridge's port."""
+
+    UPLINK = "uplink"  # node bridge -> fabric
+    HOST = "host"  # node bridge -> the node's own network stack
+    TUNNEL = "tunnel"  # node bridge -> the node's VXLAN device
+    POD = "pod"  # node bridge -> a pod
+    LINK = "link"  # router bridge -> another bridge (a node's uplink, or another router)
+    EXTERNAL = "external"  # router bridge -> a host outside the cluster
+
+
+UPLINK_OFPORT = 1
+HOST_OFPORT = 2
+TUNNEL_OFPORT = 3
+FIRST_POD_OFPORT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One OpenFlow port of a bridge, and its neighbour.
+
+    `mac` is the bridge's own address on this port: what neighbours resolve the
+    bridge's addresses to, and the source of everything routed out of it. `peer_mac`
+    and `peer_addresses` belong to whatever answers at the other end.
+    """
+
+    name: str
+    ofport: int
+    role: PortRole
+    mac: str
+    peer: str
+    peer_mac: str
+    peer_addresses: tuple[IPInterface, ...] = ()
+    addresses: tuple[IPInterface, ...] = ()
+    """The bridge's own addresses on this port (a subnet's gateway addresses)."""
+    mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """Leave by `ofport` towards the neighbour that owns `mac`."""
+
+    ofport: int
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Packets to `destination` leave by one of `next_hops` (several: equal-cost multipath)."""
+
+    destination: IPNetwork
+    next_hops: tuple[NextHop, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """One Open vSwitch bridge. A node's bridge carries its pods' ports besides `ports`."""
+
+    name: str
+    """The bridge's name in Open vSwitch, 15 characters at most."""
+    place: str
+    """What users call it: `node/worker-1`, `router/fabric`."""
+    role: BridgeRole
+    datapath_id: int
+    zone: int
+    """First of this bridge's conntrack zones; `zone` is MAIN and `zone + 1` is SNAT.
+
+    All netdev bridges share one conntrack table, so zones never repeat."""
+    ports: tuple[Port, ...]
+    routes: tuple[Route, ...] = ()
+    public_addresses: tuple[IPAddress, ...] = ()
+    """NAT: the addresses that inside traffic is translated to, one a family."""
+    inside: tuple[IPNetwork, ...] = ()
+    """NAT: source ranges that are translated."""
+    addresses: tuple[IPAddress, ...] = ()
+    """Routers: the addresses ICMP errors come from, one a family."""
+
+    def port(self, peer: str) -> Port:
+        """The port whose neighbour is `peer`. Raises KeyError when there is none."""
+        for port in self.ports:
+            if port.peer == peer:
+                return port
+        raise KeyError(f"{self.name} has no port towards {peer}")
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """One Kubernetes node: its place in the fabric and its ranges."""
+
+    name: str
+    index: int
+    """1-based; datapath id, zones and MAC addresses derive from it."""
+    zone: str
+    role: str
+    labels: Mapping[str, str]
+    bridge: str
+    addresses: tuple[IPInterface, ...]
+    """The node's own (InternalIP) addresses with their subnet, one a family."""
+    mac: str
+    pod_cidrs: tuple[IPNetwork, ...]
+    pod_gateways: tuple[IPAddress, ...]
+    """First address of each pod CIDR, owned by the node's host stack; pods' default gateway."""
+    gateway_mac: str
+    """What pods resolve their gateway to."""
+    default_gateways: tuple[IPAddress, ...]
+    """The fabric's addresses in the node's subnet."""
+    default_gateway_mac: str
+    vtep_mac: str
+    """Inner destination MAC of packets tunnelled to this node (static FDB key)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalHost:
+    """A host outside the cluster, on the emulated internet."""
+
+    name: str
+    addresses: tuple[IPInterface, ...]
+    mac: str
+    gateways: tuple[IPAddress, ...]
+    gateway_mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnd:
+    """One end of a link: a bridge's interface, or the `eth0` of a host."""
+
+    place: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cable. Rates are in bit/s, delays in microseconds, loss in 0..1; None is unlimited."""
+
+    ends: tuple[LinkEnd, LinkEnd]
+    rate: int | None = None
+    delay: int | None = None
+    loss: float | None = None
+    mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The whole plan."""
+
+    name: str
+    mode: Mode
+    pod_cidrs: tuple[IPNetwork, ...]
+    service_cidrs: tuple[IPNetwork, ...]
+    bridges: tuple[Bridge, ...]
+    nodes: tuple[NodePlan, ...]
+    external: tuple[ExternalHost, ...]
+    links: tuple[Link, ...]
+    pod_mtu: int
+    vni: int = 1
+
+    def bridge(self, name: str) -> Bridge:
+        """The bridge of that Open vSwitch name. Raises KeyError when there is none."""
+        return next((b for b in self.bridges if b.name == name), None) or _missing("bridge", name)
+
+    def node(self, name: str) -> NodePlan:
+        """The plan of node `name`. Raises KeyError when there is none."""
+        return next((n for n in self.nodes if n.name == name), None) or _missing("node", name)
+
+
+def _missing(kind: str, name: str) -> Bridge:  # typed narrowly below
+    raise KeyError(f"no {kind} {name!r} in this topology")
+
+
+@dataclass(frozen=True, slots=True)
+class PodPort:
+    """How a pod hangs on its node's bridge; a pure function of its node and its index there."""
+
+    interface: str
+    """Open vSwitch's side of the veth pair; the pod's side is `eth0`."""
+    ofport: int
+    mac: str
+    addresses: tuple[IPInterface, ...]
+    gateways: tuple[IPAddress, ...]
+    gateway_mac: str
+    mtu: int
