@@ -86,6 +86,9 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
+    id: int
+    """1..65535: the service id of registers and ct_mark. It belongs to the (Service, port name,
+    protocol), stays while that lives, and is not given to another port soon afterwards."""
     name: str
     protocol: Protocol
     port: int
@@ -106,9 +109,6 @@ class Service:
     """A Service that a proxy programs (headless and ExternalName ones have no `cluster_ips`)."""
 
     ref: Ref
-    id: int
-    """1..65535, stable while the Service lives: the service id of registers and ct_mark
-    is this plus the port's position; allocated by `state_of`'s caller and never reused at once."""
     type: ServiceType
     cluster_ips: tuple[IPAddress, ...]
     ports: tuple[ServicePort, ...]

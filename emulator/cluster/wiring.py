@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import NoReturn
 
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
@@ -57,8 +58,12 @@ class Port:
     """One OpenFlow port of a bridge, and its neighbour.
 
     `mac` is the bridge's own address on this port: what neighbours resolve the
-    bridge's addresses to, and the source of everything routed out of it. `peer_mac`
-    and `peer_addresses` belong to whatever answers at the other end.
+    bridge's addresses to, and the source of everything routed out of it. A router uses
+    one MAC on all its ports; a node's bridge uses the node's on the uplink, the pod
+    gateway's towards the host, and the node's VTEP address on the tunnel. `peer_mac`
+    and `peer_addresses` belong to whatever answers at the other end (a tunnel has many
+    ends: there they are the node's own VTEP address and nothing). `peer` is the place at
+    the other end: `node/worker-1`, `router/fabric`, `ext/client`, `overlay`.
     """
 
     name: str
@@ -105,6 +110,8 @@ class Bridge:
     All netdev bridges share one conntrack table, so zones never repeat."""
     ports: tuple[Port, ...]
     routes: tuple[Route, ...] = ()
+    """Routers: where packets go whose destination is no neighbour of any port; longest prefix wins.
+    Neighbours themselves are in `ports`. Empty for node bridges: their routes follow from the nodes."""
     public_addresses: tuple[IPAddress, ...] = ()
     """NAT: the addresses that inside traffic is translated to, one a family."""
     inside: tuple[IPNetwork, ...] = ()
@@ -129,6 +136,8 @@ class NodePlan:
     """1-based; datapath id, zones and MAC addresses derive from it."""
     zone: str
     role: str
+    subnet: str
+    """Nodes of one subnet reach each other without a router between them."""
     labels: Mapping[str, str]
     bridge: str
     addresses: tuple[IPInterface, ...]
@@ -159,10 +168,12 @@ class ExternalHost:
 
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
-    """One end of a link: a bridge's interface, or the `eth0` of a host."""
+    """One end of a link: an interface of a bridge, or the `eth0` of a host."""
 
     place: str
     interface: str
+    bridge: str | None = None
+    """The Open vSwitch bridge that holds the interface; None: it lies in the place's own netns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +195,8 @@ class Wiring:
     mode: Mode
     pod_cidrs: tuple[IPNetwork, ...]
     service_cidrs: tuple[IPNetwork, ...]
+    node_cidrs: tuple[IPNetwork, ...]
+    """The nodes' subnets, all families."""
     bridges: tuple[Bridge, ...]
     nodes: tuple[NodePlan, ...]
     external: tuple[ExternalHost, ...]
@@ -200,7 +213,7 @@ class Wiring:
         return next((n for n in self.nodes if n.name == name), None) or _missing("node", name)
 
 
-def _missing(kind: str, name: str) -> Bridge:  # typed narrowly below
+def _missing(kind: str, name: str) -> NoReturn:
     raise KeyError(f"no {kind} {name!r} in this topology")
 
 
