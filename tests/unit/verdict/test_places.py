@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from emulator.verdict.places import Place, PlaceError, PlaceKind, Port, parse_place, parse_port
+
+PLACES = [
+    ("shop/web", Place(PlaceKind.POD, "web", "shop")),
+    ("web", Place(PlaceKind.POD, "web", "blog")),
+    ("pod/web", Place(PlaceKind.POD, "web", "blog")),
+    ("pod/svc/web", Place(PlaceKind.POD, "web", "svc")),
+    ("deploy/web", Place(PlaceKind.DEPLOYMENT, "web", "blog")),
+    ("sts/shop/db", Place(PlaceKind.STATEFUL_SET, "db", "shop")),
+    ("ds/kube-system/log", Place(PlaceKind.DAEMON_SET, "log", "kube-system")),
+    ("svc/shop/db:5432/tcp", Place(PlaceKind.SERVICE, "db", "shop", Port(5432, "tcp"))),
+    ("node/worker-1:30080", Place(PlaceKind.NODE, "worker-1", "", Port(30080, "tcp"))),
+    ("ext/client", Place(PlaceKind.EXTERNAL, "client")),
+    ("10.96.0.1:53/udp", Place(PlaceKind.ADDRESS, "10.96.0.1", "", Port(53, "udp"))),
+    ("fd00::0001", Place(PlaceKind.ADDRESS, "fd00::1")),
+    ("[fd00::1]:80/tcp", Place(PlaceKind.ADDRESS, "fd00::1", "", Port(80, "tcp"))),
+    ("db.shop.svc.cluster.local", Place(PlaceKind.NAME, "db.shop.svc.cluster.local")),
+    ("localhost:8080", Place(PlaceKind.NAME, "localhost", "", Port(8080, "tcp"))),
+    ("shop/web.1", Place(PlaceKind.POD, "web.1", "shop")),
+    ("svc/shop/db:icmp", Place(PlaceKind.SERVICE, "db", "shop", Port(0, "icmp"))),
+]
+NO_PLACES = """
+    a/b/c  svc/a/b/c  Shop/web  shop/  /web  node/a/b  web:  web:0/tcp  web:80/gre  [fd00::1  [fd00::1]80
+    a_b  svc/a.b/c  web:99999  node/a/  ext/
+""".split()
+CANONICAL = (
+    "shop/web pod/svc/web svc/shop/db node/n1 ext/client 10.0.0.1 fd00::1 deploy/shop/web a.example".split()
+)
+
+
+@pytest.mark.parametrize(("text", "place"), PLACES)
+def test_reads_places(text: str, place: Place) -> None:
+    assert parse_place(text, namespace="blog") == place
+
+
+@pytest.mark.parametrize("text", ["", *NO_PLACES])
+def test_refuses_what_is_no_place(text: str) -> None:
+    with pytest.raises(PlaceError):
+        parse_place(text)
+
+
+@pytest.mark.parametrize("text", CANONICAL)
+def test_canonical_spelling_reads_back(text: str) -> None:
+    place = parse_place(text)
+    assert str(place) == text
+    assert parse_place(str(place)) == place
+
+
+def test_ports_read_back() -> None:
+    assert [str(parse_port(text)) for text in ("80", "53/UDP", "icmp")] == ["80/tcp", "53/udp", "icmp"]
