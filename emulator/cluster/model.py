@@ -14,17 +14,23 @@ from emulator.cluster.wiring import IPAddress, IPNetwork, PodPort, Wiring
 
 
 class Protocol(StrEnum):
+    """A service port's transport protocol."""
+
     TCP = "TCP"
     UDP = "UDP"
     SCTP = "SCTP"
 
 
 class TrafficPolicy(StrEnum):
+    """Which endpoints take traffic: all of them, or those on the node that it reached."""
+
     CLUSTER = "Cluster"
     LOCAL = "Local"
 
 
 class ServiceType(StrEnum):
+    """How far a Service is exposed."""
+
     CLUSTER_IP = "ClusterIP"
     NODE_PORT = "NodePort"
     LOAD_BALANCER = "LoadBalancer"
@@ -45,6 +51,8 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class ContainerPort:
+    """A port that a container declares. `host_ip` None is every address of the node."""
+
     name: str
     protocol: Protocol
     port: int
@@ -86,6 +94,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
+    """One port of a Service with the endpoints behind it."""
+
     id: int
     """1..65535: the service id of registers and ct_mark. It belongs to the (Service, port name,
     protocol), stays while that lives, and is not given to another port soon afterwards."""
@@ -99,6 +109,8 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class LoadBalancerAddress:
+    """An address of `status.loadBalancer.ingress`."""
+
     address: IPAddress
     proxy: bool
     """ipMode Proxy: in-cluster traffic leaves through the load balancer (KEP-1860)."""

@@ -1,0 +1,405 @@
+"""A Topology object read into a value with every default filled in.
+
+The YAML format is described in `docs/` and in the design; this module knows its meaning:
+what is implied when a field is left out, and what contradicts itself. It decides no
+interface name and no MAC address (see `emulator.cluster.plan`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address, ip_network
+from typing import Any, TypeVar
+
+from emulator.cluster.wiring import IPAddress, IPNetwork, Mode
+
+Path = tuple[str | int, ...]
+T = TypeVar("T", bound=StrEnum)
+
+DEFAULT_POD_CIDRS = {4: "10.244.0.0/16", 6: "fd00:10:244::/56"}
+DEFAULT_SERVICE_CIDRS = {4: "10.96.0.0/16", 6: "fd00:10:96::/112"}
+DEFAULT_EXTERNAL = {"client": "198.51.100.7", "server": "198.51.100.80"}
+CONTROL_PLANE = "control-plane"
+WORKER = "worker"
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(bit|bps)", re.IGNORECASE)
+_DELAY = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s)", re.IGNORECASE)
+_LOSS = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_MICROSECONDS = {"us": 1, "ms": 1000, "s": 1_000_000}
+
+
+class TopologyError(ValueError):
+    """A topology that cannot be built; `path` leads to the field at fault, inside the object."""
+
+    def __init__(self, path: Path, message: str, hint: str = "") -> None:
+        self.path = path
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{dotted(path)}: {message}" + (f" ({hint})" if hint else ""))
+
+
+class RouterKind(StrEnum):
+    """What a router is for; decides its routes and whether it translates addresses."""
+
+    FABRIC = "fabric"
+    NAT = "nat"
+    INTERNET = "internet"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A Kubernetes node as the topology names it."""
+
+    name: str
+    zone: str = ""
+    role: str = WORKER
+    subnet: str = ""
+    """Empty: the subnet of the router that the node hangs on."""
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """A static route: packets to `to` go to the neighbouring router, node or host `via`."""
+
+    to: IPNetwork
+    via: str
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSpec:
+    """A router, with the routes that the topology gives it beside the computed ones."""
+
+    name: str
+    kind: RouterKind
+    routes: tuple[RouteSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSpec:
+    """A host on the emulated internet."""
+
+    name: str
+    addresses: tuple[IPAddress, ...]
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """A cable between two named things. Rate in bit/s, delay in microseconds, loss in 0..1."""
+
+    ends: tuple[str, str]
+    rate: int | None = None
+    delay: int | None = None
+    loss: float | None = None
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A topology with all defaults filled in. Names of nodes, routers and hosts differ from each other."""
+
+    name: str
+    mode: Mode
+    families: tuple[int, ...]
+    """IP versions (4, 6); the first one is the primary family."""
+    pod_cidrs: tuple[IPNetwork, ...]
+    service_cidrs: tuple[IPNetwork, ...]
+    nodes: tuple[NodeSpec, ...]
+    routers: tuple[RouterSpec, ...]
+    external: tuple[ExternalSpec, ...]
+    links: tuple[LinkSpec, ...]
+
+    def router(self, name: str) -> RouterSpec:
+        """The router of that name. Raises KeyError when there is none."""
+        for router in self.routers:
+            if router.name == name:
+                return router
+        raise KeyError(name)
+
+
+def dotted(path: Path) -> str:
+    """`("spec", "nodes", 0, "name")` as `spec.nodes[0].name`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def parse_topology(obj: Mapping[str, Any], *, nodes: int | None = None) -> Topology:
+    """Read a Topology object; `nodes` resizes it by cloning or dropping workers.
+
+    Raises TopologyError with the path of the field at fault.
+    """
+    spec = _mapping(obj.get("spec"), ("spec",))
+    _known(spec, ("spec",), "mode families podCIDRs serviceCIDRs nodes routers external links")
+    pods, services = _networks(spec, "podCIDRs"), _networks(spec, "serviceCIDRs")
+    families = _families(spec, (*pods, *services))
+    topology = Topology(
+        name=str(_mapping(obj.get("metadata"), ("metadata",)).get("name") or "topology"),
+        mode=_choice(Mode, spec.get("mode", Mode.OVERLAY), ("spec", "mode")),
+        families=families,
+        pod_cidrs=_one_a_family(pods, families, DEFAULT_POD_CIDRS, ("spec", "podCIDRs")),
+        service_cidrs=_one_a_family(services, families, DEFAULT_SERVICE_CIDRS, ("spec", "serviceCIDRs")),
+        nodes=tuple(_nodes(spec)),
+        routers=tuple(_routers(spec, families)),
+        external=tuple(_external(spec, families)),
+        links=tuple(_links(spec)),
+    )
+    _check_names(topology)
+    if nodes is None:
+        return topology
+    from emulator.cluster.resize import resize
+
+    return resize(topology, nodes)
+
+
+# -- fields ----------------------------------------------------------------------------------------
+
+
+def _families(spec: Mapping[str, Any], given: Sequence[IPNetwork]) -> tuple[int, ...]:
+    path: Path = ("spec", "families")
+    names = {"IPv4": 4, "IPv6": 6}
+    value = spec.get("families")
+    if value is None:
+        return (4, 6)
+    families = []
+    for index, name in enumerate(_sequence(value, path)):
+        if name not in names:
+            raise TopologyError((*path, index), f"unknown IP family {name!r}", "IPv4 or IPv6")
+        families.append(names[name])
+    if not families or len(set(families)) != len(families):
+        raise TopologyError(path, "name one or two different IP families")
+    for network in given:
+        if network.version not in families:
+            raise TopologyError(path, f"no family of the range {network} is named here")
+    return tuple(families)
+
+
+def _networks(spec: Mapping[str, Any], field: str) -> tuple[IPNetwork, ...]:
+    path: Path = ("spec", field)
+    networks = [_network(v, (*path, i)) for i, v in enumerate(_sequence(spec.get(field), path))]
+    versions = [n.version for n in networks]
+    if len(set(versions)) != len(versions):
+        raise TopologyError(path, "at most one range a family")
+    return tuple(networks)
+
+
+def _one_a_family(
+    given: Sequence[IPNetwork], families: Sequence[int], defaults: Mapping[int, str], path: Path
+) -> tuple[IPNetwork, ...]:
+    by_version: dict[int, IPNetwork] = {network.version: network for network in given}
+    for index, network in enumerate(given):
+        if network.version not in families:
+            raise TopologyError((*path, index), f"{network} is of a family that spec.families does not name")
+    return tuple(by_version.get(v) or ip_network(defaults[v]) for v in families)
+
+
+def _nodes(spec: Mapping[str, Any]) -> Iterator[NodeSpec]:
+    path: Path = ("spec", "nodes")
+    items = _sequence(spec.get("nodes"), path)
+    if not items:
+        raise TopologyError(path if "nodes" in spec else ("spec",), "a cluster needs at least one node")
+    for index, value in enumerate(items):
+        here: Path = (*path, index)
+        item = _mapping(value, here)
+        _known(item, here, "name zone role subnet labels")
+        labels = {str(k): str(v) for k, v in _mapping(item.get("labels"), (*here, "labels")).items()}
+        yield NodeSpec(
+            name=_name(item.get("name"), (*here, "name")),
+            zone=str(item.get("zone") or ""),
+            role=_name(item.get("role", WORKER), (*here, "role")),
+            subnet=str(item.get("subnet") or ""),
+            labels=labels,
+        )
+
+
+def _routers(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[RouterSpec]:
+    path: Path = ("spec", "routers")
+    kinds = set()
+    for index, value in enumerate(_sequence(spec.get("routers"), path)):
+        here: Path = (*path, index)
+        item = _mapping(value, here)
+        _known(item, here, "name kind routes")
+        name = _name(item.get("name"), (*here, "name"))
+        kind = _choice(RouterKind, item.get("kind", name), (*here, "kind"))
+        kinds.add(kind)
+        yield RouterSpec(name, kind, tuple(_routes(item, here, families)))
+    for kind in RouterKind:  # no topology is without a way out
+        if kind not in kinds:
+            yield RouterSpec(kind.value, kind)
+
+
+def _routes(item: Mapping[str, Any], path: Path, families: Sequence[int]) -> Iterator[RouteSpec]:
+    for index, value in enumerate(_sequence(item.get("routes"), (*path, "routes"))):
+        here: Path = (*path, "routes", index)
+        route = _mapping(value, here)
+        _known(route, here, "to via")
+        to = _network(route.get("to"), (*here, "to"))
+        if to.version not in families:
+            raise TopologyError((*here, "to"), f"{to} is of a family that spec.families does not name")
+        yield RouteSpec(to, _name(route.get("via"), (*here, "via")), here)
+
+
+def _external(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[ExternalSpec]:
+    path: Path = ("spec", "external")
+    items = spec.get("external")
+    if items is None:
+        items = [{"name": name, "addresses": [address]} for name, address in DEFAULT_EXTERNAL.items()]
+    for index, value in enumerate(_sequence(items, path)):
+        here: Path = (*path, index)
+        item = _mapping(value, here)
+        _known(item, here, "name addresses")
+        where: Path = (*here, "addresses")
+        given = [_address(v, (*where, i)) for i, v in enumerate(_sequence(item.get("addresses"), where))]
+        if len({a.version for a in given}) != len(given) or not given:
+            raise TopologyError(where, "name one address, or one a family")
+        addresses = _other_family(given, families)
+        if not addresses:
+            raise TopologyError(where, "no address is of a family that spec.families names")
+        yield ExternalSpec(_name(item.get("name"), (*here, "name")), addresses, here)
+
+
+def _other_family(given: Sequence[IPAddress], families: Sequence[int]) -> tuple[IPAddress, ...]:
+    """An external host named by its IPv4 address alone has an IPv6 address that reads like it."""
+    by_version: dict[int, IPAddress] = {address.version: address for address in given}
+    if 6 in families and 6 not in by_version:
+        by_version[6] = documentation_ipv6(by_version[4])
+    return tuple(by_version[version] for version in families if version in by_version)
+
+
+def documentation_ipv6(address: IPAddress) -> IPAddress:
+    """`198.51.100.7` as `2001:db8:198:51:100::7`: the same digits in RFC 3849's range."""
+    a, b, c, d = str(address).split(".")
+    return ip_address(f"2001:db8:{a}:{b}:{c}::{d}")
+
+
+def _links(spec: Mapping[str, Any]) -> Iterator[LinkSpec]:
+    path: Path = ("spec", "links")
+    for index, value in enumerate(_sequence(spec.get("links"), path)):
+        here: Path = (*path, index)
+        item = _mapping(value, here)
+        _known(item, here, "ends rate delay loss")
+        ends = _sequence(item.get("ends"), (*here, "ends"))
+        if len(ends) != 2:
+            raise TopologyError((*here, "ends"), "a link has two ends", "ends: [worker-1, fabric]")
+        yield LinkSpec(
+            ends=(_name(ends[0], (*here, "ends", 0)), _name(ends[1], (*here, "ends", 1))),
+            rate=_rate(item.get("rate"), (*here, "rate")),
+            delay=_delay(item.get("delay"), (*here, "delay")),
+            loss=_loss(item.get("loss"), (*here, "loss")),
+            path=here,
+        )
+
+
+# -- scalars ---------------------------------------------------------------------------------------
+
+
+def _rate(value: object, path: Path) -> int | None:
+    if value is None:
+        return None
+    match = _RATE.fullmatch(str(value).strip())
+    if not match:
+        raise TopologyError(path, f"{value!r} is no rate", "a number and kbit, mbit or gbit: 100mbit")
+    number, prefix, unit = match.groups()
+    factor: int = 1000 ** " kmgt".index(prefix.lower() or " ")
+    bits = float(number) * factor * (8 if unit.lower() == "bps" else 1)
+    if bits < 1:
+        raise TopologyError(path, "a rate is at least 1 bit/s")
+    return round(bits)
+
+
+def _delay(value: object, path: Path) -> int | None:
+    if value is None:
+        return None
+    match = _DELAY.fullmatch(str(value).strip())
+    if not match:
+        raise TopologyError(path, f"{value!r} is no delay", "a number with us, ms or s, such as 2ms")
+    return round(float(match[1]) * _MICROSECONDS[match[2].lower()])
+
+
+def _loss(value: object, path: Path) -> float | None:
+    if value is None:
+        return None
+    match = _LOSS.fullmatch(str(value).strip())
+    if not match or float(match[1]) > 100:
+        raise TopologyError(path, f"{value!r} is no loss", "a percentage, such as 0.1%")
+    return float(match[1]) / 100
+
+
+def _network(value: object, path: Path) -> IPNetwork:
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise TopologyError(path, f"{value!r} is no address range", str(error)) from None
+
+
+def _address(value: object, path: Path) -> IPAddress:
+    try:
+        return ip_address(str(value))
+    except ValueError:
+        raise TopologyError(path, f"{value!r} is no IP address") from None
+
+
+def _name(value: object, path: Path) -> str:
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        what = "is missing" if value is None else f"{value!r} is no name"
+        raise TopologyError(path, what, "lower case letters, digits and '-', at most 63 characters")
+    return value
+
+
+def _choice(kind: type[T], value: object, path: Path) -> T:
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise TopologyError(path, f"{value!r} is not possible here", "one of " + ", ".join(kind)) from None
+
+
+def _mapping(value: object, path: Path) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TopologyError(path, "expected fields, got " + type(value).__name__)
+    return value
+
+
+def _sequence(value: object, path: Path) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TopologyError(path, "expected a list, got " + type(value).__name__)
+    return value
+
+
+def _known(item: Mapping[str, Any], path: Path, fields: str) -> None:
+    for key in item:
+        if key not in fields.split():
+            raise TopologyError((*path, key), f"unknown field {key!r}", "known: " + ", ".join(fields.split()))
+
+
+def _check_names(topology: Topology) -> None:
+    seen: dict[str, Path] = {}
+    lists = {
+        "nodes": [node.name for node in topology.nodes],
+        "routers": [router.name for router in topology.routers],
+        "external": [host.name for host in topology.external],
+    }
+    for field, names in lists.items():
+        for index, name in enumerate(names):
+            path: Path = ("spec", field, index, "name")
+            if name in seen:
+                raise TopologyError(path, f"{name!r} is already the name at {dotted(seen[name])}")
+            seen[name] = path
+    for link in topology.links:
+        for index, end in enumerate(link.ends):
+            if end not in seen:
+                raise TopologyError((*link.path, "ends", index), f"{end!r} is not in this topology")
+    for router in topology.routers:
+        for route in router.routes:
+            if route.via not in seen:
+                raise TopologyError((*route.path, "via"), f"{route.via!r} is not in this topology")
