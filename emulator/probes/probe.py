@@ -1,0 +1,217 @@
+"""Send real traffic and say what both ends saw."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+from emulator.probes import bpf
+from emulator.probes.capture import FULL_SNAP, HANDSHAKE_SNAP, Record, Tap
+from emulator.probes.clients import Attempt, Echo, connect, exchange, make_socket
+from emulator.probes.evidence import Evidence, Handshakes, Key, Marks
+from emulator.probes.headers import Datagram
+from emulator.probes.judge import Judgement, judge
+from emulator.probes.listeners import listens_on
+from emulator.probes.netns import within
+from emulator.probes.observation import Observation, failed
+from emulator.probes.request import IPAddress, ProbeRequest, Protocol, RequestError, Site, Sites
+
+_AT_ONCE = 48
+"""Attempts that may be waiting for an answer that usually comes at once; half a listen backlog."""
+_SOON = 0.05
+"""Seconds after which an attempt is taken to be slow and makes room for the next one."""
+_MOST_SOCKETS = 512
+
+_FILTERS: dict[Protocol, Callable[[int], bpf.Program]] = {
+    Protocol.TCP: bpf.tcp_handshakes,
+    Protocol.UDP: bpf.datagrams,
+    Protocol.ICMP: bpf.echoes,
+}
+
+
+async def probe(request: ProbeRequest, sites: Sites) -> Observation:
+    """Send what `request` asks for and observe it at the source and at every candidate.
+
+    Never raises for what the network does: a source that cannot send is outcome `error`.
+    Raises RequestError when the request names a place that does not exist.
+    """
+    source = sites[request.source]
+    watched = {place: sites[place] for place in (*request.target.candidates, *request.captures)}
+    try:
+        address = request.target.address(request.family)
+    except RequestError as error:
+        return failed(request, str(error))
+    run = _Run(request, source, address)
+    async with AsyncExitStack() as stack:
+        try:
+            taps = await run.arm(watched, stack)
+            attempts = await run.send()
+        except OSError as error:
+            return failed(request, f"cannot probe from {source.place}: {error.strerror or error}")
+        for tap in taps:
+            tap.drain()
+    lost = {tap.site.place: tap.lost for tap in taps if tap.lost}
+    case = Judgement(request, str(address), attempts, run.evidence, run.blind, lost, run.sockets)
+    return judge(case, tuple(record.as_json() for record in run.captured))
+
+
+class _Run:
+    """One probe under way."""
+
+    def __init__(self, request: ProbeRequest, source: Site, address: IPAddress) -> None:
+        self.request = request
+        self.source = source
+        self.address = address
+        self.blind: set[str] = set()
+        """Candidates that could not be watched."""
+        self.sockets: set[tuple[str, str, int]] = set()
+        """(place, address, port) of arrivals for which the place has a UDP socket."""
+        self.captured: list[Record] = []
+        self.marks = Marks(_padded(request), request.protocol)
+        is_tcp = request.protocol is Protocol.TCP
+        self.evidence = Evidence(
+            Handshakes() if is_tcp else self.marks, source.place, self._arrived, self._refused
+        )
+        self._watched: dict[str, Site] = {}
+        self._events = [asyncio.Event() for _ in range(0 if is_tcp else request.count)]
+        self._checks: dict[tuple[str, str, int], asyncio.Task[bool]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def arm(self, watched: dict[str, Site], stack: AsyncExitStack) -> list[Tap]:
+        """Open a tap at the source, at every candidate and at every place to capture."""
+        self._watched = watched
+        program = _FILTERS[self.request.protocol](HANDSHAKE_SNAP)
+        ends = dict.fromkeys((self.source.place, *self.request.target.candidates))
+        opening = [Tap.open(watched.get(place, self.source), program, self.evidence.add) for place in ends]
+        everything, keep = bpf.everything(FULL_SNAP), self.captured.append
+        opening += [Tap.open(watched[place], everything, keep, FULL_SNAP) for place in self.request.captures]
+        opened = await asyncio.gather(*opening, return_exceptions=True)
+        taps = [tap for tap in opened if isinstance(tap, Tap)]
+        for tap in taps:
+            stack.callback(tap.close)
+        if isinstance(opened[0], BaseException):
+            raise opened[0]
+        seen = {tap.site.place for tap in taps}
+        self.blind = set(watched) - seen
+        return taps
+
+    async def send(self) -> list[Attempt]:
+        """Make every attempt, a bounded number at a time."""
+        if self.request.protocol is Protocol.ICMP:
+            attempts = await self._echo()
+        else:
+            attempts = await self._each_with_a_socket()
+        await asyncio.gather(*self._background)
+        return attempts
+
+    async def _each_with_a_socket(self) -> list[Attempt]:
+        kind = socket.SOCK_STREAM if self.request.protocol is Protocol.TCP else socket.SOCK_DGRAM
+        make = partial(make_socket, self.request, self.address, kind)
+        slots = Slots(_AT_ONCE, _MOST_SOCKETS)
+        running: list[asyncio.Task[Attempt]] = []
+        for first in range(0, self.request.count, _AT_ONCE):
+            size = min(_AT_ONCE, self.request.count - first)
+            await slots.room_for(size)
+            sockets = await within(self.source.netns, partial(_several, make, size))
+            for index, sock in enumerate(sockets, first):
+                running.append(await slots.start(self._attempt(index, sock)))
+        return list(await asyncio.gather(*running))
+
+    async def _attempt(self, index: int, sock: socket.socket) -> Attempt:
+        if self.request.protocol is Protocol.TCP:
+            return await connect(index, sock, self.address, self.request)
+        payload = self.marks.payload(index)
+        return await exchange(index, sock, self.address, self.request, payload, self._events[index])
+
+    async def _echo(self) -> list[Attempt]:
+        protocol = socket.IPPROTO_ICMP if self.address.version == 4 else socket.IPPROTO_ICMPV6
+        make = partial(make_socket, self.request, self.address, socket.SOCK_RAW, protocol)
+        echo = Echo(await within(self.source.netns, make), self.address)
+        slots = Slots(_AT_ONCE, _MOST_SOCKETS)
+        try:
+            running = [
+                await slots.start(
+                    echo.ask(index, self.marks.payload(index), self.request.timeout, self._events[index])
+                )
+                for index in range(self.request.count)
+            ]
+            return list(await asyncio.gather(*running))
+        finally:
+            echo.close()
+
+    def _arrived(self, place: str, key: Key, packet: Datagram) -> None:
+        if self.request.protocol is not Protocol.UDP or packet.destination_port is None:
+            return
+        note = self._note_arrival(place, key, packet.destination, packet.destination_port)
+        self._background.add(asyncio.ensure_future(note))
+
+    async def _note_arrival(self, place: str, key: Key, address: str, port: int) -> None:
+        known = (place, address, port)
+        if known not in self._checks:
+            site = self.source if place == self.source.place else self._watched[place]
+            check = within(site.netns, partial(listens_on, address, port))
+            self._checks[known] = asyncio.ensure_future(check)
+        if await self._checks[known]:
+            self.sockets.add(known)
+            self._set(key)
+
+    def _refused(self, key: Key) -> None:
+        if self.request.protocol is Protocol.ICMP:
+            self._set(key)
+
+    def _set(self, key: Key) -> None:
+        if isinstance(key, int):
+            self._events[key].set()
+        elif self.request.count == 1:
+            self._events[0].set()
+
+
+class Slots:
+    """Room for attempts: a few that are young, many that have proved slow."""
+
+    def __init__(self, young: int, most: int) -> None:
+        self._young = asyncio.Semaphore(young)
+        self._running: set[asyncio.Task[Attempt]] = set()
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._most = most
+
+    async def room_for(self, size: int) -> None:
+        """Wait until `size` more attempts keep the total within bounds."""
+        while self._running and len(self._running) + size > self._most:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+
+    async def start(self, attempt: Awaitable[Attempt]) -> asyncio.Task[Attempt]:
+        """Begin an attempt as soon as there is room for it."""
+        await self._young.acquire()
+        task = asyncio.ensure_future(attempt)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        watcher = asyncio.ensure_future(self._release(task))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        return task
+
+    async def _release(self, task: asyncio.Task[Attempt]) -> None:
+        await asyncio.wait({task}, timeout=_SOON)
+        self._young.release()
+
+
+def _several(make: Callable[[], socket.socket], count: int) -> list[socket.socket]:
+    made: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            made.append(make())
+    except BaseException:
+        for sock in made:
+            sock.close()
+        raise
+    return made
+
+
+def _padded(request: ProbeRequest) -> bytes | None:
+    if request.size is None:
+        return request.payload
+    return (request.payload or b"")[: request.size].ljust(request.size, b".")

@@ -1,0 +1,144 @@
+"""What to send, from where, to what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any, Literal
+
+IPAddress = IPv4Address | IPv6Address
+Family = Literal[4, 6]
+
+DEFAULT_TIMEOUT = 1.0
+"""Seconds of silence after which a packet counts as dropped. Linux repeats a lost SYN after one second."""
+MAX_COUNT = 20_000
+
+
+class RequestError(ValueError):
+    """The request makes no sense; the message says why."""
+
+
+class Protocol(StrEnum):
+    """What carries a probe."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    ICMP = "icmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a place's packets can be seen and made."""
+
+    place: str
+    """`shop/web`, `node/worker-1`, `ext/client`, or an interface's own name such as `n1-up`."""
+    netns: Path | None
+    """Path of its network namespace; None is the one that the engine runs in."""
+    interface: str = ""
+    """The interface to watch and to send crafted packets from; empty watches all of the namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Every place that a probe may start from or look at."""
+
+    sites: Mapping[str, Site]
+
+    def __getitem__(self, place: str) -> Site:
+        """The site of `place`. Raises RequestError when nothing is known of it."""
+        try:
+            return self.sites[place]
+        except KeyError:
+            raise RequestError(f"no such place: {place}") from None
+
+    def __contains__(self, place: str) -> bool:
+        return place in self.sites
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A destination, resolved: the addresses to send to and the places that may answer."""
+
+    name: str
+    """As the user wrote it: `svc/shop/db`, `ext/server`, `10.96.0.10`."""
+    addresses: tuple[IPAddress, ...]
+    port: int | None = None
+    candidates: tuple[str, ...] = ()
+
+    def address(self, family: Family | None) -> IPAddress:
+        """The first address of `family` (None: of any). Raises RequestError when there is none."""
+        for address in self.addresses:
+            if family in (None, address.version):
+                return address
+        wanted = f"IPv{family} address" if family else "address"
+        raise RequestError(f"{self.name} has no {wanted}")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpGet:
+    """An HTTP request to make over each connection."""
+
+    path: str = "/"
+    host: str = ""
+    """The Host header; empty uses the address and port."""
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """One question to the network: `count` connections, datagrams or echo requests."""
+
+    source: str
+    target: Target
+    protocol: Protocol
+    count: int = 1
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds to wait for each answer."""
+    family: Family | None = None
+    http: HttpGet | None = None
+    payload: bytes | None = None
+    """UDP and ICMP: what to send; None sends text that carries a mark of its own."""
+    size: int | None = None
+    """ICMP and UDP: length of the payload in bytes, padded or cut to it."""
+    ttl: int | None = None
+    dont_fragment: bool = False
+    source_address: IPAddress | None = None
+    source_port: int | None = None
+    captures: tuple[str, ...] = ()
+    """More places to watch; what was captured there is part of the observation."""
+    packet: Mapping[str, Any] | None = None
+    """A crafted packet (see `generators`) to send instead of using a socket."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_COUNT:
+            raise RequestError(f"count must be between 1 and {MAX_COUNT}, not {self.count}")
+        if not 0 < self.timeout <= 300:
+            raise RequestError(f"timeout must be between 0 and 300 seconds, not {self.timeout}")
+        if self.packet is None and self.protocol is not Protocol.ICMP and self.target.port is None:
+            raise RequestError(f"{self.protocol} to {self.target.name} needs a port")
+        if self.http is not None and self.protocol is not Protocol.TCP:
+            raise RequestError("HTTP needs a TCP port")
+        if self.source_port is not None and self.count > 1:
+            raise RequestError("a source port can be used by one connection at a time: count must be 1")
+
+
+def parse_port(text: str) -> tuple[int | None, Protocol]:
+    """Read `5432/tcp`, `53/udp`, `80` (TCP) or `icmp`. Raises RequestError."""
+    if text.lower() in ("icmp", "icmpv6"):
+        return None, Protocol.ICMP
+    number, _, name = text.partition("/")
+    try:
+        protocol = Protocol((name or "tcp").lower())
+    except ValueError:
+        raise RequestError(f"unknown protocol {name!r} in {text!r}; one of tcp, udp") from None
+    if protocol is Protocol.ICMP or not number.isascii() or not number.isdigit():
+        raise RequestError(f"not a port: {text!r}; write 5432/tcp, 53/udp or icmp")
+    port = int(number)
+    if not 1 <= port <= 65535:
+        raise RequestError(f"port {port} is not between 1 and 65535")
+    return port, protocol
