@@ -36,6 +36,7 @@ def next_index(node: NodePlan, used: Collection[int], last: int = FIRST_INDEX - 
     """
     first, end = FIRST_INDEX, last_index(node)
     start = last + 1 if first <= last < end else first
+    index: int
     for index in (*range(start, end + 1), *range(first, start)):
         if index not in used:
             return index

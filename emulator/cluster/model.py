@@ -118,7 +118,7 @@ class LoadBalancerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service that a proxy programs (headless and ExternalName ones have no `cluster_ips`)."""
+    """A Service that a proxy programs: headless and ExternalName ones are not among them."""
 
     ref: Ref
     type: ServiceType

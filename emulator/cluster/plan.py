@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_interface, ip_network
 
+from emulator.api.objects import Path
 from emulator.cluster import ranges
 from emulator.cluster.layout import Layout, Subnet, lay_out
 from emulator.cluster.ranges import Range
 from emulator.cluster.topology import (
     LinkSpec,
     NodeSpec,
-    Path,
     RouterKind,
     RouterSpec,
     Topology,

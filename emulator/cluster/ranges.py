@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from itertools import combinations, islice
 
-from emulator.cluster.topology import ExternalSpec, Path, Topology, TopologyError
+from emulator.api.objects import Path
+from emulator.cluster.topology import ExternalSpec, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress, IPNetwork
 
 EXTERNAL_PREFIX = {4: 24, 6: 80}

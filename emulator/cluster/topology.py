@@ -14,9 +14,9 @@ from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar
 
+from emulator.api.objects import JsonObject, Path, render_path
 from emulator.cluster.wiring import IPAddress, IPNetwork, Mode
 
-Path = tuple[str | int, ...]
 T = TypeVar("T", bound=StrEnum)
 
 DEFAULT_POD_CIDRS = {4: "10.244.0.0/16", 6: "fd00:10:244::/56"}
@@ -39,7 +39,7 @@ class TopologyError(ValueError):
         self.path = path
         self.message = message
         self.hint = hint
-        super().__init__(f"{dotted(path)}: {message}" + (f" ({hint})" if hint else ""))
+        super().__init__(f"{render_path(path)}: {message}" + (f" ({hint})" if hint else ""))
 
 
 class RouterKind(StrEnum):
@@ -123,15 +123,7 @@ class Topology:
         raise KeyError(name)
 
 
-def dotted(path: Path) -> str:
-    """`("spec", "nodes", 0, "name")` as `spec.nodes[0].name`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
-
-
-def parse_topology(obj: Mapping[str, Any], *, nodes: int | None = None) -> Topology:
+def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
     """Read a Topology object; `nodes` resizes it by cloning or dropping workers.
 
     Raises TopologyError with the path of the field at fault.
@@ -393,7 +385,7 @@ def _check_names(topology: Topology) -> None:
         for index, name in enumerate(names):
             path: Path = ("spec", field, index, "name")
             if name in seen:
-                raise TopologyError(path, f"{name!r} is already the name at {dotted(seen[name])}")
+                raise TopologyError(path, f"{name!r} is already the name at {render_path(seen[name])}")
             seen[name] = path
     for link in topology.links:
         for index, end in enumerate(link.ends):

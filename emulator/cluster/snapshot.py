@@ -1,0 +1,68 @@
+"""What the control loops look at: all objects at one moment, and the wiring they live on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from emulator.api.objects import JsonObject
+from emulator.cluster.wiring import Wiring
+
+Objects = Mapping[tuple[str, str], JsonObject]
+"""The objects of one kind by (namespace, name)."""
+
+_NONE: Objects = {}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All objects by kind. Objects are shared with the store: loops copy what they change."""
+
+    objects: Mapping[str, Objects]
+    wiring: Wiring
+
+    def all(self, kind: str) -> Iterable[JsonObject]:
+        """Every object of a kind, in the order of namespaces and names."""
+        found = self.objects.get(kind, _NONE)
+        return (found[key] for key in sorted(found))
+
+    def get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
+        """One object, or None."""
+        return self.objects.get(kind, _NONE).get((namespace, name))
+
+    @cached_property
+    def pods(self) -> tuple[JsonObject, ...]:
+        """Every pod, in the order of namespaces and names."""
+        return tuple(self.all("Pod"))
+
+    @cached_property
+    def pods_by_namespace(self) -> Mapping[str, tuple[JsonObject, ...]]:
+        """The pods of each namespace that has any."""
+        found: dict[str, list[JsonObject]] = {}
+        for pod in self.pods:
+            found.setdefault(pod["metadata"].get("namespace", ""), []).append(pod)
+        return {namespace: tuple(pods) for namespace, pods in found.items()}
+
+    @cached_property
+    def _owned(self) -> Mapping[str, tuple[JsonObject, ...]]:
+        found: dict[str, list[JsonObject]] = {}
+        for kind in ("Pod", "ReplicaSet"):
+            for obj in self.all(kind):
+                owner = controller_of(obj)
+                if owner:
+                    found.setdefault(owner["uid"], []).append(obj)
+        return {uid: tuple(objects) for uid, objects in found.items()}
+
+    def owned(self, owner: JsonObject, kind: str) -> Iterator[JsonObject]:
+        """The pods or ReplicaSets that `owner` controls, in the order of names."""
+        return (obj for obj in self._owned.get(owner["metadata"]["uid"], ()) if obj["kind"] == kind)
+
+
+def controller_of(obj: JsonObject) -> JsonObject | None:
+    """The owner reference with `controller: true`, if any."""
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            found: JsonObject = owner
+            return found
+    return None
