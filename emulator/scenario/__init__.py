@@ -1,0 +1,1 @@
+"""Scenarios: their file, their steps, their verdicts, their reports."""

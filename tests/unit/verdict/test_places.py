@@ -23,13 +23,14 @@ PLACES = [
     ("shop/web.1", Place(PlaceKind.POD, "web.1", "shop")),
     ("svc/shop/db:icmp", Place(PlaceKind.SERVICE, "db", "shop", Port(0, "icmp"))),
 ]
-NO_PLACES = """
-    a/b/c  svc/a/b/c  Shop/web  shop/  /web  node/a/b  web:  web:0/tcp  web:80/gre  [fd00::1  [fd00::1]80
-    a_b  svc/a.b/c  web:99999  node/a/  ext/
-""".split()
-CANONICAL = (
-    "shop/web pod/svc/web svc/shop/db node/n1 ext/client 10.0.0.1 fd00::1 deploy/shop/web a.example".split()
-)
+NO_PLACES = [
+    *("", "a/b/c", "svc/a/b/c", "Shop/web", "shop/", "/web", "node/a/b", "node/a/", "ext/", "a_b", "svc/a.b/c"),
+    *("web:", "web:0/tcp", "web:80/gre", "web:99999", "[fd00::1", "[fd00::1]80"),
+]
+CANONICAL = [
+    *("shop/web", "pod/svc/web", "svc/shop/db", "deploy/shop/web", "node/n1", "ext/client"),
+    *("10.0.0.1", "fd00::1", "a.example"),
+]
 
 
 @pytest.mark.parametrize(("text", "place"), PLACES)
@@ -37,7 +38,7 @@ def test_reads_places(text: str, place: Place) -> None:
     assert parse_place(text, namespace="blog") == place
 
 
-@pytest.mark.parametrize("text", ["", *NO_PLACES])
+@pytest.mark.parametrize("text", NO_PLACES)
 def test_refuses_what_is_no_place(text: str) -> None:
     with pytest.raises(PlaceError):
         parse_place(text)

@@ -1,0 +1,149 @@
+"""`apply`, `delete`, `scale`, `label`, `rollout`: change objects, wait until that is in force."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from emulator.api.objects import JsonObject
+from emulator.cli.naming import named_objects, one_object, qualified
+from emulator.cli.progress import progress
+from emulator.cli.session import Session
+from emulator.cli.terminal import Terminal
+from emulator.scenario import changes
+from emulator.scenario.cluster import Applied, Readiness
+
+_LABEL = re.compile(r"(?P<key>[^=\s]+?)(?:-|=(?P<value>\S*))")
+
+
+def loaded(files: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
+    """The objects in `files`; what is ignored in them is said on stderr. Raises ManifestError."""
+    from emulator.api.load import load
+
+    if not files:
+        raise click.UsageError("nothing to do: name manifests with -f FILE, -f DIR or -f -")
+    manifest = load(files)
+    for notice in manifest.notices:
+        terminal.note(str(notice))
+    return tuple(manifest.objects)
+
+
+def apply(session: Session, name: str, files: Sequence[str], *, namespace: str, timeout: float) -> None:
+    """Apply the manifests in `files`. Exits 1 when they are not in force at the deadline."""
+    manifests = loaded(files, session.terminal)
+    cluster = session.connect(name)
+    with progress(session.terminal, "applying"):
+        done = cluster.apply(manifests, namespace=namespace, timeout=timeout)
+    _tell(session.terminal, done, timeout)
+
+
+def delete(
+    session: Session,
+    name: str,
+    words: Sequence[str],
+    files: Sequence[str],
+    *,
+    namespace: str,
+    timeout: float,
+) -> None:
+    """Delete the named objects, or those in `files`."""
+    if bool(words) == bool(files):
+        raise click.UsageError("say what to delete: either -f FILE or KIND NAME")
+    objects = _stubs(words, namespace) if words else loaded(files, session.terminal)
+    cluster = session.connect(name)
+    with progress(session.terminal, "deleting"):
+        done = cluster.delete(objects, namespace=namespace, timeout=timeout)
+    _tell(session.terminal, done, timeout)
+
+
+def scale(
+    session: Session, name: str, words: Sequence[str], replicas: int, *, namespace: str, timeout: float
+) -> None:
+    """Set the number of replicas of a workload."""
+    kind, target = one_object(words)
+    cluster = session.connect(name)
+    with progress(session.terminal, f"scaling {target} to {replicas}"):
+        changes.scale(cluster, kind.kind, target, namespace, replicas)
+        ready = cluster.wait_ready(timeout)
+    session.terminal.out(f"{qualified(kind, target)} scaled")
+    _insist(session.terminal, ready, timeout)
+
+
+def label(session: Session, name: str, words: Sequence[str], *, namespace: str, timeout: float) -> None:
+    """Set `KEY=VALUE` labels of an object, remove `KEY-` ones."""
+    settings = [word for word in words if "=" in word or word.endswith("-")]
+    kind, target = one_object([word for word in words if word not in settings])
+    if not settings:
+        raise click.UsageError("say which labels: KEY=VALUE sets one, KEY- removes one")
+    labels: dict[str, str | None] = {}
+    for setting in settings:
+        found = _LABEL.fullmatch(setting)
+        if not found:
+            raise click.UsageError(f"{setting!r} is no label: KEY=VALUE sets one, KEY- removes one")
+        labels[found["key"]] = found["value"]
+    cluster = session.connect(name)
+    with progress(session.terminal, f"labelling {target}"):
+        changes.label(cluster, kind.kind, target, namespace if kind.namespaced else None, labels)
+        ready = cluster.wait_ready(timeout)
+    session.terminal.out(f"{qualified(kind, target)} labeled")
+    _insist(session.terminal, ready, timeout)
+
+
+def rollout(
+    session: Session, name: str, action: str, words: Sequence[str], *, namespace: str, timeout: float
+) -> None:
+    """`restart` a workload and wait, or wait for the `status` to be done."""
+    kind, target = one_object(words)
+    if kind.kind not in changes.ROLLED_OUT:
+        raise click.UsageError(f"{kind.plural} have no rollout; {', '.join(changes.ROLLED_OUT)} do")
+    cluster = session.connect(name)
+    with progress(session.terminal, f"rolling out {target}"):
+        if action == "restart":
+            changes.restart(cluster, kind.kind, target, namespace)
+        try:
+            changes.wait_rolled_out(cluster, kind.kind, target, namespace, timeout)
+        except TimeoutError:
+            session.terminal.note(f"{qualified(kind, target)}: not rolled out after {timeout:g}s")
+            raise click.exceptions.Exit(1) from None
+        ready = cluster.wait_ready(timeout)
+    session.terminal.out(
+        f"{qualified(kind, target)} {'restarted' if action == 'restart' else 'successfully rolled out'}"
+    )
+    _insist(session.terminal, ready, timeout)
+
+
+def say_not_ready(terminal: Terminal, ready: Readiness, timeout: float) -> None:
+    """Name what is missing at the deadline."""
+    terminal.note(f"{terminal.style('not ready', 'bad')} after {timeout:g}s:")
+    for missing in ready.missing:
+        terminal.note(f"  {missing}")
+
+
+def _tell(terminal: Terminal, done: Applied, timeout: float) -> None:
+    from emulator.api.kinds import kind_named
+
+    for warning in done.warnings:
+        terminal.warn(warning)
+    for key, what in done.changed:
+        terminal.out(f"{qualified(kind_named(key.kind), key.name)} {what}")
+    _insist(terminal, done.ready, timeout)
+
+
+def _insist(terminal: Terminal, ready: Readiness, timeout: float) -> None:
+    if not ready.ready:
+        say_not_ready(terminal, ready, timeout)
+        raise click.exceptions.Exit(1)
+
+
+def _stubs(words: Sequence[str], namespace: str) -> list[JsonObject]:
+    return [
+        {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {"name": name} | ({"namespace": namespace} if kind.namespaced else {}),
+        }
+        for kind, name in named_objects(words)
+    ]

@@ -1,0 +1,34 @@
+"""`mininetes logs`."""
+
+from __future__ import annotations
+
+import click
+
+from emulator.cli.params import Completed, name_option, namespace_option
+from emulator.cli.session import Session
+from emulator.cli.verb import Verb
+
+
+@click.command("logs", cls=Verb)
+@click.argument("pod", type=Completed("pods"))
+@click.option("-c", "--container", metavar="NAME", help="Which container; the first unless said.")
+@click.option("-p", "--previous", is_flag=True, help="Of the run before the last restart.")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until interrupted.")
+@namespace_option
+@name_option
+@click.pass_obj
+def command(
+    session: Session,
+    pod: str,
+    container: str | None,
+    namespace: str,
+    name: str,
+    previous: bool,  # noqa: FBT001
+    follow: bool,  # noqa: FBT001
+) -> None:
+    """Print what a pod's container wrote."""
+    from emulator.cli.entering import print_logs
+
+    print_logs(
+        session, name, pod, namespace=namespace, container=container, previous=previous, follow=follow
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""`probe`: ask, and tell the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from emulator.api.objects import JsonObject
+from emulator.cli import formats
+from emulator.cli.exits import ExitCode
+from emulator.cli.progress import progress
+from emulator.cli.session import Session
+from emulator.cli.terminal import Terminal
+from emulator.verdict.places import parse_place
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A probe as the command line words it."""
+
+    source: str
+    target: str
+    port: str | None
+    count: int
+    http: str | None
+    family: str | None
+    expect: str | None
+    timeout: float | None
+    namespace: str
+    name: str
+    output: str
+
+
+def ask(session: Session, question: Question) -> int:
+    """Send the traffic, print what became of it; the exit code says whether that was expected."""
+    source = parse_place(question.source, question.namespace)
+    target = parse_place(question.target, question.namespace)
+    if source.port:
+        raise click.UsageError(f"{question.source!r}: a source has no port")
+    if target.port and question.port:
+        raise click.UsageError("the port stands in TO and in --port: one of them is enough")
+    port = str(target.port) if target.port else question.port
+    cluster = session.connect(question.name)
+    options: dict[str, Any] = {"count": question.count, "http": question.http, "timeout": question.timeout}
+    with progress(session.terminal, f"probing {source} → {target}"):
+        report = cluster.probe(
+            str(source),
+            str(target),
+            port,
+            family=int(question.family) if question.family else None,
+            **options,
+        )
+    match question.output:
+        case "json":
+            session.terminal.out(formats.to_json(report))
+        case "yaml":
+            session.terminal.out(formats.to_yaml(report))
+        case _:
+            tell(session.terminal, report, expected(question.expect, report))
+    return verdict(report, expected(question.expect, report))
+
+
+def expected(asked: str | None, report: JsonObject) -> str:
+    """The expected outcome: the one asked for, else spec's, else connected."""
+    return asked or str((report.get("spec") or {}).get("outcome") or "connected")
+
+
+def verdict(report: JsonObject, wanted: str) -> int:
+    """0 as expected, 1 not. A probe that failed proves nothing, so it is never as expected."""
+    return ExitCode.AS_EXPECTED if report.get("outcome") == wanted else ExitCode.NOT_AS_EXPECTED
+
+
+def tell(terminal: Terminal, report: JsonObject, wanted: str) -> None:
+    """Print a probe's report for people: the outcome against the expectation, then the evidence."""
+    outcome = str(report.get("outcome"))
+    good = outcome == wanted
+    mark = terminal.style("✓", "good") if good else terminal.style("✗", "bad")
+    port = f":{report['port']}" if report.get("port") else ""
+    line = f"{mark} {report.get('from')} → {report.get('to')}{port}   {outcome}"
+    if not good:
+        line += terminal.style(f"   expected {wanted}", "bad")
+    terminal.out(line)
+    for title, text in _evidence(report):
+        terminal.out(f"    {title:<10} {text}")
+
+
+def _evidence(report: JsonObject) -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    outcomes = report.get("outcomes") or {}
+    if sum(outcomes.values()) > 1:
+        lines.append(("outcomes", ", ".join(f"{count} {word}" for word, count in outcomes.items())))
+    endpoints = report.get("endpoints") or {}
+    if endpoints:
+        total = sum(endpoints.values())
+        spread = (f"{name} {count}" if total > 1 else name for name, count in sorted(endpoints.items()))
+        lines.append(("answered", ", ".join(spread)))
+    if report.get("sourceSeen"):
+        lines.append(("saw source", ", ".join(report["sourceSeen"])))
+    ttls = sorted({seen["ttl"] for seen in report.get("seen") or [] if seen.get("ttl") is not None})
+    if ttls:
+        lines.append(("ttl", ", ".join(map(str, ttls))))
+    http = report.get("http")
+    if http:
+        lines.append(("http", f"{http.get('status')} {_first_line(http.get('body', ''))}"))
+    for field in ("reason", "detail", "error"):
+        if report.get(field):
+            lines.append((field, str(report[field])))
+    return lines
+
+
+def _first_line(body: str) -> str:
+    first, _, rest = body.strip().partition("\n")
+    return f"{first} …" if rest else first

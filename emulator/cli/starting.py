@@ -1,0 +1,59 @@
+"""`up` and `down`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from emulator.cli.changing import loaded, say_not_ready
+from emulator.cli.progress import progress
+from emulator.cli.session import Session
+from emulator.scenario.cluster import LiveCluster
+
+
+def start(
+    session: Session, topology: str, files: Sequence[str], *, timeout: float, options: Mapping[str, Any]
+) -> None:
+    """Start a cluster with the manifests in `files`, and sum it up in a line. Exits 1 when not ready."""
+    manifests = loaded(files, session.terminal) if files else ()
+    with progress(session.terminal, f"starting {topology}") as say:
+        cluster = session.start(topology, manifests, timeout=timeout, progress=say, **options)
+        ready = cluster.wait_ready(timeout)
+        summary = _summary(cluster)
+    if not ready.ready:
+        say_not_ready(session.terminal, ready, timeout)
+        raise click.exceptions.Exit(1)
+    session.terminal.out(f"{summary} ready in {ready.seconds:.1f}s")
+
+
+def stop(session: Session, name: str | None) -> None:
+    """Stop the cluster called `name`, or all of this user's."""
+    if name is None:
+        names: Iterable[str] = _running()
+    else:
+        names = (name,)
+    stopped = 0
+    for one in names:
+        with progress(session.terminal, f"stopping {one}"):
+            session.connect(one).down()
+        session.terminal.out(f"{one} stopped")
+        stopped += 1
+    if not stopped:
+        session.terminal.note("No cluster is running.")
+
+
+def _running() -> list[str]:
+    from emulator.sandbox import launch
+
+    return [sandbox.name for sandbox in launch.all()]
+
+
+def _summary(cluster: LiveCluster) -> str:
+    counts = (("node", "Node"), ("pod", "Pod"), ("service", "Service"))
+    return ", ".join(_counted(len(cluster.get(kind)), noun) for noun, kind in counts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,136 @@
+"""What scenarios and the command line ask of a running cluster.
+
+`emulator.engine.client.Cluster` is the one that runs; tests put a fake behind the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from emulator.api.objects import JsonObject, Key
+
+
+class Readiness(Protocol):
+    """Whether everything asked for is in force, and what is missing if not."""
+
+    @property
+    def ready(self) -> bool: ...  # noqa: D102
+    @property
+    def missing(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+
+class Applied(Protocol):
+    """What `apply` and `delete` did."""
+
+    @property
+    def changed(self) -> Sequence[tuple[Key, str]]:
+        """Each object and what became of it: created, configured, unchanged, deleted, absent."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the user should know, a sentence each."""
+
+    @property
+    def ready(self) -> Readiness:
+        """Whether the change is in force."""
+
+
+class Finished(Protocol):
+    """A command that ran in a pod."""
+
+    @property
+    def exit_code(self) -> int: ...  # noqa: D102
+    @property
+    def stdout(self) -> str: ...  # noqa: D102
+    @property
+    def stderr(self) -> str: ...  # noqa: D102
+
+
+class LiveCluster(Protocol):
+    """A cluster that runs. Timeouts are in seconds; `namespace=None` means all of them."""
+
+    @property
+    def name(self) -> str:
+        """The name it was started under."""
+
+    def down(self) -> None:
+        """Stop it; returns when nothing is left."""
+
+    def apply(self, manifests: Sequence[Any], namespace: str = "default", timeout: float = 60.0) -> Applied:
+        """Create or change objects and wait until that is in force."""
+
+    def delete(self, manifests: Sequence[Any], namespace: str = "default", timeout: float = 60.0) -> Applied:
+        """Delete objects (only kind and metadata are looked at) and wait until that is in force."""
+
+    def get(
+        self, kind: str, name: str | None = None, namespace: str | None = None, selector: str | None = None
+    ) -> Any:
+        """One object, or a list of them. Raises ApiError (404) when there is no such object."""
+
+    def patch(
+        self, kind: str, name: str, namespace: str | None, patch: JsonObject, *, subresource: str = ""
+    ) -> JsonObject:
+        """Merge `patch` into an object (RFC 7386)."""
+
+    def wait_ready(self, timeout: float = 60.0) -> Readiness:
+        """Wait until the network is in force, or the deadline."""
+
+    def wait_for(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        accept: Callable[[JsonObject | None], bool],
+        timeout: float = 60.0,
+    ) -> JsonObject | None:
+        """Watch one object until `accept` is content with it (None: it does not exist).
+
+        Raises TimeoutError with the last state in its arguments.
+        """
+
+    def probe(
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        count: int = 1,
+        http: str | None = None,
+        family: int | None = None,
+        packet: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        captures: Sequence[Mapping[str, Any]] = (),
+    ) -> JsonObject:
+        """Send real traffic; the answer is the `Probe` contract."""
+
+    def exec(
+        self, pod: str, command: Sequence[str], container: str | None = None, timeout: float = 60.0
+    ) -> Finished:
+        """Run a command in a pod's container and keep what it wrote. `pod` is `namespace/name`."""
+
+    def attach(
+        self, pod: str, command: Sequence[str], container: str | None = None, *, tty: bool = False
+    ) -> int:
+        """Run a command in a pod's container on this process's own stdin, stdout and stderr."""
+
+    def logs(
+        self, pod: str, container: str | None = None, *, previous: bool = False, follow: bool = False
+    ) -> Iterable[str]:
+        """What a container wrote, in pieces as they come."""
+
+    def capture(
+        self,
+        places: Sequence[str],
+        *,
+        filter: str = "",
+        seconds: float | None = None,
+        count: int | None = None,
+        file: Any = None,
+    ) -> Iterable[JsonObject]:
+        """Packets as they pass; with `file` they are written there as pcapng."""
+
+    def shell(self) -> int:
+        """Mininet's prompt, on this process's terminal."""
