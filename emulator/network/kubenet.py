@@ -1,0 +1,155 @@
+"""The network as a Mininet: the object that it is built, asked and shown through.
+
+`addHost`, `addSwitch` and `addLink` only note what is wanted; `weave` makes all of it in one go.
+The names of hosts are places (`shop/web`, `node/worker-1`, `ext/client`), those of switches the
+bridges' names.
+"""
+
+# ruff: noqa: ARG002, FBT001, FBT002, N802, N803 - the names and signatures of overridden methods are Mininet's
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from emulator.network import rtnl
+from emulator.network.cables import HOST_INTERFACE, BridgeEnd, Cable, Tunnel
+from emulator.network.mn import Intf, Link, Mininet, Node
+from emulator.network.netlink import Netlink
+from emulator.network.places import PlaceBridge, PlaceHost, PodHost
+from emulator.network.plumber import Plan, Plumber
+from emulator.network.switchboard import BridgeSpec, Change
+
+
+class Plug(Intf):  # type: ignore[misc]
+    """An end of a cable. Its addresses are known, so nobody is asked for them."""
+
+    def __init__(self, name: str, *, node: Node, port: int, link: Strand, mac: str | None) -> None:
+        super().__init__(name, node=node, port=port, link=link, mac=mac, moveIntfFn=_leave_in_place)
+        if isinstance(node, PlaceHost):
+            first = node.end.addresses[0]
+            self.ip, self.prefixLen = str(first.ip), first.network.prefixlen
+
+    def config(self, **params: Any) -> dict[str, Any]:
+        """Nothing: cables are configured when they are laid."""
+        return {}
+
+    def updateIP(self) -> str | None:
+        """The first address of the host."""
+        return str(self.ip) if self.ip else None
+
+    def updateMAC(self) -> str | None:
+        """The address given when the cable was laid."""
+        return str(self.mac) if self.mac else None
+
+    def ifconfig(self, *args: str) -> str:
+        """`up` and `down`; at a bridge only, since a host's own end would lose its routes."""
+        if args and args[0] in ("up", "down") and not isinstance(self.node, PlaceHost):
+            with Netlink() as netlink:
+                netlink.execute([rtnl.set_up(self.name, up=args[0] == "up")])
+        return ""
+
+    def isUp(self, setUp: bool = False) -> bool:
+        """Whether the cable carries packets; `setUp` sets it up first."""
+        if setUp:
+            self.ifconfig("up")
+        return self.status() == "OK"
+
+    def status(self) -> str:
+        """`OK`, `DOWN` or `MISSING`."""
+        if isinstance(self.node, PlaceHost):
+            return "OK" if self.node.netns and self.node.netns.exists() else "MISSING"
+        with Netlink() as netlink:
+            found = rtnl.links(netlink).get(self.name)
+        if found is None:
+            return "MISSING"
+        return "OK" if found.up else "DOWN"
+
+
+class Strand(Link):  # type: ignore[misc]
+    """A link of the network. Mininet's own would make the pair at once, by ip(8)."""
+
+    def __init__(
+        self,
+        node1: Node,
+        node2: Node,
+        *,
+        port1: int,
+        port2: int = 0,
+        intfName1: str,
+        intfName2: str = HOST_INTERFACE,
+        mtu: int,
+        offload: bool = False,
+        shaped: bool = False,
+        **_ignored: Any,
+    ) -> None:
+        far_mac = node2.end.mac if isinstance(node2, PlaceHost) else None
+        self.intf1 = Plug(intfName1, node=node1, port=port1, link=self, mac=None)
+        self.intf2 = Plug(intfName2, node=node2, port=port2, link=self, mac=far_mac)
+        near = BridgeEnd(node1.name, intfName1, port1, shaped)
+        far = node2.end if isinstance(node2, PlaceHost) else BridgeEnd(node2.name, intfName2, port2, shaped)
+        self.cable = Cable(near, far, mtu, offload)
+
+
+class KubeNet(Mininet):  # type: ignore[misc]
+    """A Mininet of places. See the module."""
+
+    hosts: list[Node]
+    links: list[Link]
+
+    def __init__(self) -> None:
+        self._bridges: list[BridgeSpec] = []
+        self._strands: list[Strand] = []
+        self._tunnels: list[Tunnel] = []
+        super().__init__(topo=None, controller=None, link=Strand, intf=None, build=False)
+
+    def addBridge(self, spec: BridgeSpec, place: str) -> PlaceBridge:
+        """Note a bridge, reachable by its name and, for routers, by its place."""
+        bridge: PlaceBridge = self.addSwitch(
+            spec.name, cls=PlaceBridge, dpid=f"{spec.datapath_id:x}", place=place, datapath=spec.datapath
+        )
+        if place.startswith("router/"):
+            self.nameToNode[place] = bridge
+        self._bridges.append(spec)
+        return bridge
+
+    def addLink(self, node1: Node | str, node2: Node | str, **params: Any) -> Strand:
+        """Note a cable between a bridge and a host or another bridge; the bridge comes first."""
+        strand: Strand = super().addLink(node1, node2, **params)
+        self._strands.append(strand)
+        return strand
+
+    def addTunnel(self, tunnel: Tunnel) -> None:
+        """Note a node's VXLAN device."""
+        self._tunnels.append(tunnel)
+
+    def weave(self, plumber: Plumber) -> Change:
+        """Make everything noted since the last time. What failed is forgotten, not tried again."""
+        plan = Plan(
+            bridges=tuple(self._bridges),
+            cables=tuple(strand.cable for strand in self._strands),
+            tunnels=tuple(self._tunnels),
+        )
+        self._bridges, self._strands, self._tunnels = [], [], []
+        return plumber.lay(plan)
+
+    def forget(self, places: Iterable[str]) -> list[Cable]:
+        """Take hosts out of the picture; returns the cables that led to them."""
+        gone = {place: self.nameToNode.pop(place) for place in places if place in self.nameToNode}
+        hosts = set(gone.values())
+        cut = [strand for strand in self.links if strand.intf2.node in hosts]
+        for strand in cut:
+            strand.intf1.node.delIntf(strand.intf1)
+        for host in hosts:
+            host.terminate()
+        self.hosts = [host for host in self.hosts if host not in hosts]
+        self.links = [strand for strand in self.links if strand.intf2.node not in hosts]
+        return [strand.cable for strand in cut]
+
+    def pods(self) -> Sequence[PodHost]:
+        """The pods, in the order they came."""
+        return [host for host in self.hosts if isinstance(host, PodHost)]
+
+
+def _leave_in_place(*_: object) -> None:
+    """Mininet would move the interface by ip(8); ours is made where it belongs."""

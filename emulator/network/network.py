@@ -1,0 +1,247 @@
+"""Brings the network to what the wiring plan and the pods' attachments say."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from pathlib import Path
+
+from emulator.cluster.wiring import (
+    FIRST_POD_OFPORT,
+    BridgeRole,
+    IPAddress,
+    IPInterface,
+    Link,
+    LinkEnd,
+    NodePlan,
+    PodPort,
+    PortRole,
+    Wiring,
+)
+from emulator.network import netns, shaping
+from emulator.network.cables import BridgeEnd, HostRoute, RemoteEnd, Tunnel
+from emulator.network.kubenet import KubeNet
+from emulator.network.names import netns_name, netns_path
+from emulator.network.places import ExternalHost, NodeHost, PlaceHost, PodHost
+from emulator.network.plumber import Plumber
+from emulator.network.switchboard import BridgeSpec, Switchboard
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the network runs. `ovs` is the directory of Open vSwitch's sockets (OVS_RUNDIR)."""
+
+    ovs: Path
+    controller: str = "tcp:127.0.0.1:6653"
+    datapath: str = "netdev"
+    """`netdev` forwards in userspace and works everywhere; `kernel` needs the openvswitch module."""
+    offload: bool = False
+    """Leave segmentation and checksums to devices: fast, but captures show 64 KB packets."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodAttachment:
+    """A pod's place in the network: `shop/web` on a node's bridge."""
+
+    place: str
+    node: str
+    port: PodPort
+
+
+class Network:
+    """One cluster's network, in the netns of the calling process.
+
+    All methods block, are safe to call from several threads, and raise NetworkError or OSError.
+    Each is idempotent and makes whatever part is missing, so a fresh object over a network that is
+    already there adopts it.
+    """
+
+    def __init__(self, wiring: Wiring, settings: Settings) -> None:
+        self.net = KubeNet()
+        self._wiring = wiring
+        self._settings = settings
+        self._switchboard = Switchboard(settings.ovs / "db.sock")
+        self._plumber = Plumber(self._switchboard)
+        self._pods: dict[str, PodAttachment] = {}
+        self._lock = threading.Lock()
+
+    def build(self) -> None:
+        """Make bridges, nodes, external hosts, links and tunnels; returns when all ports forward.
+
+        Raises NetemUnavailable and VxlanUnavailable where the kernel lacks what the topology needs.
+        """
+        shaping.refuse_impossible(self._wiring.links)
+        with self._lock:
+            sketch(self.net, self._wiring, self._settings)
+            change = self.net.weave(self._plumber)
+            shaping.shape([link for link in self._wiring.links if shaping.is_shaped(link)])
+            change.wait()
+
+    def attach(self, pods: Sequence[PodAttachment]) -> None:
+        """Give pods their netns, interface, addresses and port. A pod that moved is detached first."""
+        with self._lock:
+            new = [pod for pod in pods if self._pods.get(pod.place) != pod]
+            self._detach([pod.place for pod in new if pod.place in self._pods])
+            for pod in new:
+                add_pod(self.net, self._wiring, pod, offload=self._settings.offload)
+            try:
+                self.net.weave(self._plumber).wait()
+            except BaseException:
+                self.net.forget([pod.place for pod in new])
+                raise
+            self._pods.update({pod.place: pod for pod in new})
+
+    def detach(self, places: Collection[str]) -> None:
+        """Take pods off the network; their namespaces lose their names. Unknown ones are ignored.
+
+        No packet of theirs passes once this returns.
+        """
+        with self._lock:
+            self._detach(places)
+
+    def adopt(self, pods: Sequence[PodAttachment]) -> None:
+        """After a restart: keep what these pods have, make what they lack, remove every other pod's rest."""
+        with self._lock:
+            node_bridges = {b.name for b in self._wiring.bridges if b.role is BridgeRole.NODE}
+            wanted = {pod.port.interface for pod in pods}
+            ports = self._switchboard.ports().values()
+            stale = [
+                port.interface
+                for port in ports
+                if port.bridge in node_bridges
+                and port.interface not in wanted
+                and (port.ofport or -1) >= FIRST_POD_OFPORT
+                and port.interface != port.bridge
+            ]
+            names = {netns_name(pod.place) for pod in pods}
+            left = [name for name in netns.existing() if name.startswith("pod-") and name not in names]
+            self._plumber.remove(stale, left)
+        self.attach(pods)
+
+    def netns(self, place: str) -> Path:
+        """The netns file of a place."""
+        return netns_path(place)
+
+    def _detach(self, places: Iterable[str]) -> None:
+        known = [place for place in places if self._pods.pop(place, None)]
+        cables = self.net.forget(known)
+        self._plumber.remove([cable.near.interface for cable in cables], [netns_name(p) for p in known])
+
+
+def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
+    """Note everything of the plan in a KubeNet: bridges, hosts, links, tunnels."""
+    datapath = "system" if settings.datapath == "kernel" else "netdev"
+    for bridge in wiring.bridges:
+        net.addBridge(
+            BridgeSpec(bridge.name, bridge.datapath_id, datapath, settings.controller), bridge.place
+        )
+    for node in wiring.nodes:
+        net.addHost(
+            f"node/{node.name}",
+            cls=NodeHost,
+            mac=node.mac,
+            addresses=(*node.addresses, *(_alone(gateway) for gateway in node.pod_gateways)),
+            routes=tuple(_node_routes(wiring, node)),
+        )
+    for host in wiring.external:
+        net.addHost(
+            f"ext/{host.name}",
+            cls=ExternalHost,
+            mac=host.mac,
+            addresses=host.addresses,
+            routes=tuple(HostRoute(None, gateway) for gateway in host.gateways),
+        )
+    for link in wiring.links:
+        _add_link(net, wiring, link, offload=settings.offload)
+    for tunnel in _tunnels(wiring):
+        net.addTunnel(tunnel)
+
+
+def add_pod(net: KubeNet, wiring: Wiring, pod: PodAttachment, *, offload: bool) -> PlaceHost:
+    """Note a pod and its cable in a KubeNet.
+
+    Pods have host addresses (/32, /128) and no link-local one: everything goes to the gateway, as with
+    routed CNI plugins, so that there is one neighbour to answer for and one source to expect.
+    """
+    host: PlaceHost = net.addHost(
+        pod.place,
+        cls=PodHost,
+        mac=pod.port.mac,
+        addresses=tuple(_alone(interface.ip) for interface in pod.port.addresses),
+        routes=tuple(HostRoute(None, gateway) for gateway in pod.port.gateways),
+    )
+    net.addLink(
+        wiring.node(pod.node).bridge,
+        host,
+        port1=pod.port.ofport,
+        intfName1=pod.port.interface,
+        mtu=pod.port.mtu,
+        offload=offload,
+    )
+    return host
+
+
+def _alone(address: IPAddress) -> IPInterface:
+    return ip_interface(address)
+
+
+def _node_routes(wiring: Wiring, node: NodePlan) -> Iterable[HostRoute]:
+    """A node speaks to pods as their gateway, so that answers find their way through the tunnel."""
+    own = {interface.version: interface.ip for interface in node.addresses}
+    bridge = wiring.bridge(node.bridge)
+    has_tunnel = any(port.role is PortRole.TUNNEL for port in bridge.ports)
+    as_gateway = {gateway.version: gateway for gateway in node.pod_gateways} if has_tunnel else own
+    for gateway in node.default_gateways:
+        yield HostRoute(None, gateway, own[gateway.version])
+        for cidr in wiring.pod_cidrs:
+            if cidr.version == gateway.version:
+                yield HostRoute(cidr, gateway, as_gateway[cidr.version])
+
+
+def _add_link(net: KubeNet, wiring: Wiring, link: Link, *, offload: bool) -> None:
+    near, far = link.ends if link.ends[0].bridge else link.ends[::-1]
+    options = {"mtu": link.mtu, "shaped": shaping.is_shaped(link), "offload": offload}
+    if near.bridge is None:
+        raise ValueError(f"no end of the link {near.place} - {far.place} is a bridge")
+    if far.bridge is None:
+        net.addLink(near.bridge, far.place, port1=_ofport(wiring, near), intfName1=near.interface, **options)
+        return
+    net.addLink(
+        near.bridge,
+        far.bridge,
+        port1=_ofport(wiring, near),
+        port2=_ofport(wiring, far),
+        intfName1=near.interface,
+        intfName2=far.interface,
+        **options,
+    )
+
+
+def _ofport(wiring: Wiring, end: LinkEnd) -> int:
+    ports = wiring.bridge(end.bridge or "").ports
+    return next(port.ofport for port in ports if port.name == end.interface)
+
+
+def _tunnels(wiring: Wiring) -> Iterable[Tunnel]:
+    for node in wiring.nodes:
+        for port in wiring.bridge(node.bridge).ports:
+            if port.role is not PortRole.TUNNEL:
+                continue
+            local = node.addresses[0].ip
+            others = (other for other in wiring.nodes if other is not node)
+            remotes = (
+                RemoteEnd(other.vtep_mac, interface.ip)
+                for other in others
+                for interface in other.addresses
+                if interface.version == local.version
+            )
+            yield Tunnel(
+                end=BridgeEnd(node.bridge, port.name, port.ofport),
+                place=f"node/{node.name}",
+                vni=wiring.vni,
+                local=local,
+                remotes=tuple(remotes),
+                mtu=port.mtu,
+            )
