@@ -24,7 +24,19 @@ PLACES = [
     ("svc/shop/db:icmp", Place(PlaceKind.SERVICE, "db", "shop", Port(0, "icmp"))),
 ]
 NO_PLACES = [
-    *("", "a/b/c", "svc/a/b/c", "Shop/web", "shop/", "/web", "node/a/b", "node/a/", "ext/", "a_b", "svc/a.b/c"),
+    *(
+        "",
+        "a/b/c",
+        "svc/a/b/c",
+        "Shop/web",
+        "shop/",
+        "/web",
+        "node/a/b",
+        "node/a/",
+        "ext/",
+        "a_b",
+        "svc/a.b/c",
+    ),
     *("web:", "web:0/tcp", "web:80/gre", "web:99999", "[fd00::1", "[fd00::1]80"),
 ]
 CANONICAL = [
