@@ -83,6 +83,8 @@ class Network:
         """Give pods their netns, interface, addresses and port. A pod that moved is detached first."""
         with self._lock:
             new = [pod for pod in pods if self._pods.get(pod.place) != pod]
+            if not new:
+                return
             self._detach([pod.place for pod in new if pod.place in self._pods])
             for pod in new:
                 add_pod(self.net, self._wiring, pod, offload=self._settings.offload)

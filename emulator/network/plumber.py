@@ -70,6 +70,7 @@ class Plumber:
             renewed=[end.interface for end in plan.bridge_ends() if end.interface not in kept],
         )
         netns.inside([_host_task(cable, cable.host) for cable in plan.cables if cable.host])
+        ethtool.settle_links(end.interface for cable in plan.cables for end in cable.bridge_ends())
         return change
 
     def remove(self, interfaces: Iterable[str], names: Iterable[str]) -> None:
@@ -188,3 +189,4 @@ def _configure(host: HostEnd, *, offload: bool) -> None:
         )
     if not offload:
         ethtool.switch_off(HOST_INTERFACE, ethtool.Feature.TX_CHECKSUM)
+    ethtool.settle_links([HOST_INTERFACE])
