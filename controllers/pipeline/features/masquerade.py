@@ -1,0 +1,85 @@
+"""Source translation on a node.
+
+Who is masqueraded:
+
+- a pod that leaves the cluster network, other nodes' addresses included, leaves as its node
+  (as flannel and Calico do by default; a node's own stack sees its own pods' addresses);
+- clients of a service, where kube-proxy would mark them (see `services`);
+- the node's stack keeps its address, but passes the SNAT zone as well: that reserves its
+  tuple, so that no pod's port is translated to one that the stack already uses.
+
+Towards the fabric the source becomes the node's address, towards pods the pod gateway's, so
+that answers come back the way the question went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from controllers.pipeline.actions import Action, Ct, Goto, Nat, load
+from controllers.pipeline.features.conntrack import MARKS, main_zone, snat_zone
+from controllers.pipeline.fields import Term, ct_state
+from controllers.pipeline.flow import Flow
+from controllers.pipeline.match import dst, ip, match, src
+from controllers.pipeline.owner import PIPELINE
+from controllers.pipeline.registers import (
+    MARK_MASQUERADE,
+    MARK_SERVICE,
+    MASQUERADE,
+    OUT_PORT,
+    SOURCE,
+    Source,
+)
+from controllers.pipeline.tables import CONNTRACK_COMMIT, OUTPUT, SNAT
+from controllers.pipeline.view import NodeView, networks_of
+from emulator.cluster.wiring import HOST_OFPORT, UPLINK_OFPORT, IPAddress
+
+PORTS = (1024, 65535)
+"""Source ports that masqueraded connections use."""
+
+_NEW = ct_state("+trk+new")
+
+
+def flows(view: NodeView) -> Iterator[Flow]:
+    """The masquerading part of ConntrackCommit, and SNAT."""
+    for family in view.families:
+        yield from _decide(view, family)
+        yield from _translate(view, family)
+    yield Flow(SNAT, 0, match(), (Goto(OUTPUT),), PIPELINE, "as-it-is")
+
+
+def _decide(view: NodeView, family: int) -> Iterator[Flow]:
+    plain: tuple[Action, ...] = (Ct(main_zone(view), SNAT, commit=True, mark=MARKS),)
+    masqueraded = (load(MASQUERADE, 1), *plain)
+    leaving = (*ip(family), _NEW, SOURCE(Source.POD), OUT_PORT(UPLINK_OFPORT))
+    if not view.overlay:
+        for network in networks_of(view.wiring.pod_cidrs, family):
+            to_pods = match(leaving, dst(network))
+            yield Flow(CONNTRACK_COMMIT, 220, to_pods, plain, PIPELINE, "pod-to-pod")
+    yield Flow(CONNTRACK_COMMIT, 210, match(leaving), masqueraded, PIPELINE, "pod-leaves-cluster")
+    from_stack = match(ip(family), _NEW, SOURCE(Source.HOST))
+    yield Flow(CONNTRACK_COMMIT, 200, from_stack, masqueraded, PIPELINE, "reserve-the-stacks-tuple")
+
+
+def _translate(view: NodeView, family: int) -> Iterator[Flow]:
+    known = match(ip(family), ct_state("+trk-new-rpl"), MARK_MASQUERADE(1))
+    again = (Ct(snat_zone(view), OUTPUT, nat=Nat()),)
+    yield Flow(SNAT, 300, known, again, PIPELINE, "known-masqueraded")
+
+    new = (*ip(family), ct_state("+trk+new-rpl"), MASQUERADE(1))
+    to_itself = match(new, SOURCE(Source.HOST), OUT_PORT(HOST_OFPORT))
+    yield Flow(SNAT, 230, to_itself, _to(view, view.host_hairpin(family)), view.ref, "stack-to-itself")
+    for address in view.addresses(family):
+        own = match(new, MARK_SERVICE(0), SOURCE(Source.HOST), src(address))
+        keep = (Ct(snat_zone(view), OUTPUT, nat=Nat("src", address), commit=True),)
+        yield Flow(SNAT, 220, own, keep, view.ref, "keep-the-stacks-tuple")
+    yield _masquerade(view, 210, (*new, OUT_PORT(UPLINK_OFPORT)), view.node_address(family), "as-the-node")
+    yield _masquerade(view, 200, new, view.gateway(family), "as-the-pod-gateway")
+
+
+def _masquerade(view: NodeView, priority: int, when: tuple[Term, ...], address: IPAddress, name: str) -> Flow:
+    return Flow(SNAT, priority, match(when), _to(view, address), view.ref, name)
+
+
+def _to(view: NodeView, address: IPAddress) -> tuple[Action, ...]:
+    return (Ct(snat_zone(view), OUTPUT, nat=Nat("src", address, PORTS), commit=True),)

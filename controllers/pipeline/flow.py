@@ -1,0 +1,140 @@
+"""Flows and the programs they make up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from controllers.pipeline.actions import Action, Ct, Goto, Load, Move, Multipath, Set, text
+from controllers.pipeline.fields import Field
+from controllers.pipeline.match import Match
+from controllers.pipeline.owner import cookie_of
+from controllers.pipeline.registers import Punt
+from controllers.pipeline.tables import Stage, by_name
+from emulator.cluster.model import Ref
+
+PUNTS_PER_SECOND = 500
+"""How many packets a second each kind of punt may cost the controller, a bridge."""
+
+
+class PipelineError(ValueError):
+    """A flow breaks the declarations of its stage, or two flows contradict each other: a bug of a feature."""
+
+
+FlowKey = tuple[int, int, Match]
+"""Table number, priority, match: what identifies a flow on a switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One entry of a flow table."""
+
+    stage: Stage
+    priority: int
+    match: Match
+    actions: tuple[Action, ...]
+    """None at all: the packet is dropped."""
+    owner: Ref
+    name: str
+    """What the packet experiences, in a few words: `retransmitted-first-packet`."""
+
+    @property
+    def key(self) -> FlowKey:
+        """What identifies the flow on its switch."""
+        return self.stage.number, self.priority, self.match
+
+    def text(self, label: Callable[[Stage], str]) -> str:
+        """The flow as `ovs-ofctl` reads it, with stages as `label` calls them (`by_name`, `by_number`)."""
+        words = [f"priority={self.priority}", *filter(None, [str(self.match)])]
+        actions = ",".join(text(action, label) for action in self.actions) or "drop"
+        return f"table={label(self.stage)}, {','.join(words)} actions={actions}"
+
+    def __str__(self) -> str:
+        return f"{self.text(by_name)}  # {self.name}: {self.owner}"
+
+
+@dataclass(frozen=True)
+class FlowProgram:
+    """Everything that one bridge is to hold."""
+
+    bridge: str
+    datapath_id: int
+    flows: Mapping[FlowKey, Flow]
+
+    @classmethod
+    def of(cls, bridge: str, datapath_id: int, flows: Iterable[Flow]) -> FlowProgram:
+        """Check the flows against their stages and put them together.
+
+        Raises PipelineError when a flow breaks its stage's declarations or repeats another's match.
+        """
+        known: dict[FlowKey, Flow] = {}
+        for flow in flows:
+            if known.setdefault(flow.key, flow) is not flow:
+                raise PipelineError(f"{bridge}: two flows with one match:\n  {known[flow.key]}\n  {flow}")
+            check(flow)
+        return cls(bridge, datapath_id, known)
+
+    def __iter__(self) -> Iterator[Flow]:
+        return iter(self.flows.values())
+
+    def __len__(self) -> int:
+        return len(self.flows)
+
+    @cached_property
+    def owners(self) -> Mapping[int, frozenset[Ref]]:
+        """Who owns the flows of a cookie (without its round)."""
+        found: dict[int, set[Ref]] = {}
+        for flow in self:
+            found.setdefault(cookie_of(flow.owner, self.datapath_id), set()).add(flow.owner)
+        return {cookie: frozenset(owners) for cookie, owners in found.items()}
+
+    @cached_property
+    def meters(self) -> Mapping[int, int]:
+        """Rates in packets a second by meter id: one for each kind of punt."""
+        return {int(reason): PUNTS_PER_SECOND for reason in Punt}
+
+    def without(self, *names: str) -> FlowProgram:
+        """The program less the flows of these names: how tests show what a flow is for."""
+        kept = {key: flow for key, flow in self.flows.items() if flow.name not in names}
+        if len(kept) == len(self.flows):
+            raise KeyError(f"{self.bridge} has no flow named {', '.join(names)}")
+        return FlowProgram(self.bridge, self.datapath_id, kept)
+
+    def text(self) -> str:
+        """All flows by stage and falling priority, for people."""
+        ordered = sorted(self, key=lambda flow: (flow.stage.number, -flow.priority, str(flow.match)))
+        return "".join(f"{flow}\n" for flow in ordered)
+
+
+def check(flow: Flow) -> None:
+    """Raise PipelineError when the flow does something that its stage does not declare."""
+    stage = flow.stage
+    for term in flow.match:
+        if term.field not in stage.matches:
+            raise PipelineError(f"{stage} does not declare a match on {term.field.name}: {flow}")
+    for field in _written(flow.actions):
+        if field not in stage.sets:
+            raise PipelineError(f"{stage} does not declare that it sets {field.name}: {flow}")
+    for following in next_stages(flow.actions):
+        if following.name not in stage.follows:
+            raise PipelineError(f"{stage} does not declare that {following} follows: {flow}")
+
+
+def next_stages(actions: Iterable[Action]) -> Iterator[Stage]:
+    """The stages that the actions lead to."""
+    for action in actions:
+        if isinstance(action, Goto):
+            yield action.stage
+        elif isinstance(action, Ct):
+            yield action.then
+
+
+def _written(actions: Iterable[Action]) -> Iterator[Field]:
+    for action in actions:
+        if isinstance(action, Set):
+            yield action.field
+        elif isinstance(action, (Load, Move, Multipath)):
+            yield action.to.field
+        elif isinstance(action, Ct):
+            yield from _written(action.mark)

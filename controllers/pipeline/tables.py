@@ -1,0 +1,258 @@
+"""The one list of stages, in the order that packets meet them.
+
+A stage is one OpenFlow table. Names are Antrea's where the meaning is the same. Each stage
+declares what its flows may match and set and which stages may follow; `FlowProgram` checks
+every flow against its stage, so the list cannot drift from the code. Node bridges and router
+bridges walk the same list; a stage without flows on a bridge is simply never entered there.
+
+To add a stage: give it a free number that keeps the order, add it to the `follows` of the
+stages that lead to it, and have a feature yield flows for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controllers.pipeline import fields as f
+from controllers.pipeline.fields import Field
+
+_IP = frozenset({f.ETH_TYPE, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST})
+_L4 = frozenset({f.IP_PROTO, f.TCP_DST, f.UDP_DST, f.SCTP_DST})
+_ICMP = frozenset({f.IP_PROTO, f.ICMP_TYPE, f.ICMP_CODE, f.ICMPV6_TYPE, f.ICMPV6_CODE})
+_ARP = frozenset({f.ETH_TYPE, f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA})
+_ETH = frozenset({f.ETH_SRC, f.ETH_DST})
+_REG = frozenset({f.REG0, f.REG1, f.REG2, f.REG3, f.REG4, f.REG5, f.REG6, f.REG7, f.XXREG2})
+_CT = frozenset({f.CT_STATE, f.CT_MARK})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """One table of the pipeline."""
+
+    number: int
+    name: str
+    purpose: str
+    """One sentence: what happens to a packet here."""
+    matches: frozenset[Field]
+    sets: frozenset[Field]
+    follows: tuple[str, ...]
+    """Names of the stages that may be entered from this one."""
+
+    def __str__(self) -> str:
+        return by_name(self)
+
+
+CLASSIFIER = Stage(
+    0,
+    "Classifier",
+    "Notes where a packet came from. VXLAN between the node's stack and its uplink, and neighbour "
+    "discovery between them, pass straight across.",
+    _IP | _L4 | _ICMP | _ETH | {f.IN_PORT},
+    _REG,
+    ("SpoofGuard", "ARPResponder", "L2Forwarding", "LocalDelivery", "TTLGuard"),
+)
+SPOOF_GUARD = Stage(
+    1,
+    "SpoofGuard",
+    "Lets a pod speak only with its own MAC and IP addresses.",
+    _IP | _L4 | _ICMP | _ARP | _ETH | {f.IN_PORT},
+    frozenset(),
+    ("ARPResponder", "TTLGuard"),
+)
+ARP_RESPONDER = Stage(
+    2,
+    "ARPResponder",
+    "Answers ARP requests for the bridge's own addresses and turns neighbour solicitations for them "
+    "into advertisements.",
+    _ARP | _IP | _ICMP | {f.IN_PORT, f.ND_TARGET, f.REG0, f.REG7},
+    _ARP | _IP | _ETH | {f.REG3, f.ICMPV6_TYPE, f.ICMPV6_CODE},
+    ("NeighborAdvertisement", "L2Forwarding"),
+)
+NEIGHBOR_ADVERTISEMENT = Stage(
+    3,
+    "NeighborAdvertisement",
+    "Completes the advertisement begun in ARPResponder and sends it back.",
+    _IP | _ICMP,
+    frozenset({f.ND_TLL, f.ND_RESERVED, f.ND_OPTIONS_TYPE}),
+    (),
+)
+L2_FORWARDING = Stage(
+    4,
+    "L2Forwarding",
+    "Router bridges: switches frames between the hosts of one subnet by MAC address; ARP and "
+    "neighbour discovery reach all of them.",
+    _ETH | _IP | _ICMP | {f.REG7},
+    frozenset(),
+    (),
+)
+LOCAL_DELIVERY = Stage(
+    6,
+    "LocalDelivery",
+    "Router bridges: answers pings to the router's own addresses and refuses everything else sent to them.",
+    _IP | _ICMP,
+    _IP | _ETH | {f.ICMP_TYPE, f.ICMPV6_TYPE, f.NW_TTL, f.REG3, f.XXREG2, f.REG6},
+    ("TTLGuard",),
+)
+TTL_GUARD = Stage(
+    8,
+    "TTLGuard",
+    "Answers packets whose TTL ends here, before any translation: an ICMP error quotes what was sent.",
+    _IP | {f.NW_TTL, f.REG0},
+    frozenset({f.REG6}),
+    ("UnSNAT", "ConntrackZone", "L3Forwarding"),
+)
+UN_SNAT = Stage(
+    10,
+    "UnSNAT",
+    "Gives packets addressed to the node back to the connection that was masqueraded, if there is one.",
+    _IP,
+    frozenset(),
+    ("ConntrackZone",),
+)
+CONNTRACK_ZONE = Stage(
+    11,
+    "ConntrackZone",
+    "Looks the packet up in the bridge's MAIN zone and translates it as its connection says.",
+    _IP,
+    frozenset(),
+    ("ConntrackState",),
+)
+CONNTRACK_STATE = Stage(
+    12,
+    "ConntrackState",
+    "Drops invalid packets, sends known connections on and new ones to the services.",
+    _CT | _IP,
+    _REG,
+    ("NodePortMark", "L3Forwarding"),
+)
+NODE_PORT_MARK = Stage(
+    20,
+    "NodePortMark",
+    "Notes that the destination is an address of this node, where NodePorts answer.",
+    _IP,
+    frozenset({f.REG0}),
+    ("ServiceFrontend",),
+)
+SERVICE_FRONTEND = Stage(
+    21,
+    "ServiceFrontend",
+    "Recognises a service port's frontends and decides which endpoints may serve this client and "
+    "whether its address is masqueraded.",
+    _IP | _L4 | {f.REG0},
+    frozenset({f.REG0, f.REG2}),
+    ("ServiceLB", "L3Forwarding"),
+)
+SERVICE_LB = Stage(
+    23,
+    "ServiceLB",
+    "Chooses an endpoint by a hash of the connection; refuses a service without endpoints.",
+    _IP | {f.REG2},
+    frozenset({f.REG5, f.REG6}),
+    ("ServiceEndpoint",),
+)
+SERVICE_ENDPOINT = Stage(
+    24,
+    "ServiceEndpoint",
+    "Turns the hash into an endpoint's address and port.",
+    _IP | {f.REG2, f.REG5},
+    frozenset({f.REG3, f.REG4, f.XXREG2}),
+    ("EndpointDNAT",),
+)
+ENDPOINT_DNAT = Stage(
+    25,
+    "EndpointDNAT",
+    "Commits the connection with its destination translated to the endpoint.",
+    _IP | _L4 | {f.REG0, f.REG2, f.REG3, f.REG4, f.XXREG2},
+    frozenset({f.REG0, f.CT_MARK}),
+    ("L3Forwarding",),
+)
+L3_FORWARDING = Stage(
+    40,
+    "L3Forwarding",
+    "Finds the way to the destination: MAC addresses and port.",
+    _IP | {f.REG0},
+    _ETH | _REG,
+    ("NextHop", "L3DecTTL"),
+)
+NEXT_HOP = Stage(
+    41,
+    "NextHop",
+    "Router bridges: turns the hash over equal-cost routes into MAC addresses and port.",
+    frozenset({f.REG7}),
+    _ETH | {f.REG1},
+    ("L3DecTTL",),
+)
+L3_DEC_TTL = Stage(
+    42,
+    "L3DecTTL",
+    "Decrements the TTL of what is routed; the node's own stack does that for itself.",
+    _IP | {f.REG0, f.REG1},
+    frozenset({f.NW_TTL}),
+    ("ConntrackCommit", "Output"),
+)
+CONNTRACK_COMMIT = Stage(
+    60,
+    "ConntrackCommit",
+    "Commits new connections that no service has committed, and decides which of them leave masqueraded.",
+    _CT | _IP | {f.REG0, f.REG1},
+    frozenset({f.REG0, f.CT_MARK}),
+    ("SNAT", "Output"),
+)
+SNAT = Stage(
+    61,
+    "SNAT",
+    "Translates the source address of masqueraded connections to the node's.",
+    _CT | _IP | {f.REG0, f.REG1},
+    frozenset(),
+    ("Output",),
+)
+OUTPUT = Stage(
+    70,
+    "Output",
+    "Sends the packet to the port chosen, even if that is where it came from.",
+    _CT | {f.IN_PORT},
+    frozenset({f.IN_PORT}),
+    (),
+)
+
+STAGES: tuple[Stage, ...] = (
+    CLASSIFIER,
+    SPOOF_GUARD,
+    ARP_RESPONDER,
+    NEIGHBOR_ADVERTISEMENT,
+    L2_FORWARDING,
+    LOCAL_DELIVERY,
+    TTL_GUARD,
+    UN_SNAT,
+    CONNTRACK_ZONE,
+    CONNTRACK_STATE,
+    NODE_PORT_MARK,
+    SERVICE_FRONTEND,
+    SERVICE_LB,
+    SERVICE_ENDPOINT,
+    ENDPOINT_DNAT,
+    L3_FORWARDING,
+    NEXT_HOP,
+    L3_DEC_TTL,
+    CONNTRACK_COMMIT,
+    SNAT,
+    OUTPUT,
+)
+
+
+def stage(name: str) -> Stage:
+    """The stage of that name. Raises KeyError when there is none."""
+    for candidate in STAGES:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(name)
+
+
+def by_name(stage: Stage) -> str:
+    """How people call a stage."""
+    return stage.name
+
+
+def by_number(stage: Stage) -> str:
+    """How a switch calls it."""
+    return str(stage.number)
