@@ -1,0 +1,95 @@
+"""One probe of a scenario: send it, compare it, and distrust its silence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from emulator.api.errors import ApiError
+from emulator.scenario.addresses import addresses_of
+from emulator.scenario.cluster import LiveCluster
+from emulator.scenario.controls import controls_of
+from emulator.scenario.model import Control, ProbeCheck
+from emulator.scenario.results import CheckResult
+from emulator.verdict.expectation import compare
+from emulator.verdict.outcome import Outcome, Verdict
+from emulator.verdict.places import PlaceKind, parse_place
+
+
+def ask(cluster: LiveCluster, check: ProbeCheck) -> CheckResult:
+    """Send the probe and judge it; an expected drop that came is judged by its controls too.
+
+    Raises ApiError when the request is refused.
+    """
+    started = time.monotonic()
+    report = cluster.probe(
+        check.source,
+        check.target,
+        check.port,
+        count=check.count,
+        http=check.http,
+        family=check.family,
+        packet=check.packet,
+        timeout=check.timeout,
+        captures=[{"at": claim.place} for claim in _distinct_places(check)],
+    )
+    finding = compare(check.expected, report, _meant(cluster, check))
+    verdict, reasons = finding.verdict, finding.reasons
+    controls: tuple[Mapping[str, Any], ...] = ()
+    if verdict is Verdict.PASS and check.expected.outcome is Outcome.DROPPED:
+        controls = tuple(_control(cluster, control, check.family) for control in controls_of(check, cluster))
+        broken = tuple(f"a control was not answered: {_told(one)}" for one in controls if not one["answered"])
+        if broken:
+            verdict, reasons = Verdict.ERROR, broken
+    return CheckResult(
+        text=_text(report, check),
+        verdict=verdict,
+        found=str(report.get("outcome")),
+        reasons=reasons,
+        line=check.line,
+        seconds=time.monotonic() - started,
+        report=report,
+        controls=controls,
+    )
+
+
+def _text(report: Mapping[str, Any], check: ProbeCheck) -> str:
+    """The probe as it was meant; the port is the report's where the scenario left it open."""
+    port = check.port or report.get("port")
+    repeated = f" ×{check.count}" if check.count > 1 else ""
+    return f"{check.source} → {check.target}" + (f":{port}" if port else "") + repeated
+
+
+def _distinct_places(check: ProbeCheck) -> list[Any]:
+    return list({claim.place: claim for claim in check.expected.captures}.values())
+
+
+def _meant(cluster: LiveCluster, check: ProbeCheck) -> dict[str, frozenset[str]]:
+    """Addresses of the place that the expectation wants to see as the source, if it is a place."""
+    source = check.expected.sees.get("source")
+    if source is None or parse_place(str(source)).kind in (PlaceKind.ADDRESS, PlaceKind.NAME):
+        return {}
+    return {str(source): addresses_of(cluster, parse_place(str(source)))}
+
+
+def _control(cluster: LiveCluster, control: Control, family: int | None) -> dict[str, Any]:
+    try:
+        outcome = str(
+            cluster.probe(control.source, control.target, control.port, family=family).get("outcome")
+        )
+    except ApiError as error:
+        outcome = f"error ({error})"
+    return {
+        "from": control.source,
+        "to": control.target,
+        "port": control.port,
+        "why": control.why,
+        "outcome": outcome,
+        "answered": outcome in control.outcomes,
+    }
+
+
+def _told(control: Mapping[str, Any]) -> str:
+    port = f":{control['port']}" if control["port"] and control["port"] != "icmp" else ""
+    return f"{control['from']} → {control['to']}{port} ({control['why']}) was {control['outcome']}"

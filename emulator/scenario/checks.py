@@ -1,0 +1,209 @@
+"""Reading expectations: probes, objects, logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+from emulator.scenario.document import Reader
+from emulator.scenario.model import Check, Claim, Control, LogCheck, ObjectCheck, ProbeCheck
+from emulator.scenario.words import duration, key_named
+from emulator.verdict.expectation import CaptureClaim, Expectation, Spread
+from emulator.verdict.outcome import EXPECTABLE, Outcome
+from emulator.verdict.places import Place, parse_place, parse_port
+
+_OUTCOMES = tuple(outcome.value for outcome in EXPECTABLE)
+_NO_ORACLE = "the reason of an outcome cannot be checked yet: there is no oracle of what Kubernetes says"
+
+
+def read_check(reader: Reader, namespace: str) -> list[Check]:
+    """One expectation, or several where `from` or `to` is a list; none when it cannot be read."""
+    if "object" in reader:
+        return _object(reader, namespace)
+    if "logs" in reader:
+        return _logs(reader, namespace)
+    return _probes(reader, namespace)
+
+
+def read_claim(reader: Reader) -> Claim | None:
+    """`field` with one of `is`, `is_not`, `contains`, `exists`."""
+    path = reader.need("field", str, "")
+    said = [word for word in ("is", "is_not", "contains", "exists") if word in reader]
+    claim = Claim(
+        path,
+        equals=reader.raw("is"),
+        differs=reader.raw("is_not"),
+        contains=reader.take("contains", str, ""),
+        exists=reader.take("exists", bool, False) if "exists" in reader else None,
+    )
+    if reader.is_mapping and len(said) != 1:
+        reader.document.complain(reader.path, "say one of is, is_not, contains, exists about the field")
+        return None
+    return claim if path else None
+
+
+def _object(reader: Reader, namespace: str) -> list[Check]:
+    text = reader.need("object", str, "")
+    key = key_named(text, namespace)
+    if key is None:
+        reader.complain("object", f"{text!r} is no object: write KIND/NAMESPACE/NAME, as pod/shop/web")
+    claim = read_claim(reader)
+    reader.done()
+    return [ObjectCheck(key, claim, reader.line)] if key and claim else []
+
+
+def _logs(reader: Reader, namespace: str) -> list[Check]:
+    place = reader.parsed("logs", lambda text: parse_place(text, namespace), reader.need("logs", str, ""))
+    check = LogCheck(
+        pod=f"{place.namespace}/{place.name}" if place else "",
+        container=reader.take("container", str, "") or None,
+        contains=reader.need("contains", str, ""),
+        previous=reader.take("previous", bool, False),
+        line=reader.line,
+    )
+    reader.done()
+    return [check]
+
+
+def _probes(reader: Reader, namespace: str) -> list[Check]:
+    for name in ("from", "to"):
+        if name not in reader and reader.is_mapping:
+            reader.document.complain(reader.path, f"{name} is missing")
+    if "because" in reader:
+        reader.raw("because")
+        reader.complain("because", _NO_ORACLE, "leave it out", at_key=True)
+    sources = _places(reader, "from", namespace)
+    targets = _places(reader, "to", namespace)
+    port = _port(reader, "port")
+    expected = _expectation(reader, namespace)
+    family = reader.take("family", int, 0)
+    if family not in (0, 4, 6):
+        reader.complain("family", f"must be 4 or 6, is {family}")
+    common: dict[str, Any] = {
+        "expected": expected,
+        "line": reader.line,
+        "count": reader.take("count", int, 1),
+        "http": reader.take("http", str, "") or None,
+        "family": family or None,
+        "packet": reader.mapping("packet") or None,
+        "timeout": reader.parsed("timeout", duration, str(reader.raw("timeout") or "0")) or None,
+        "controls": _controls(reader, namespace),
+    }
+    if common["count"] < 1:
+        reader.complain("count", "must be 1 or more")
+    if expected.response and not common["http"]:
+        reader.complain("response", "only a probe with http: has a response", at_key=True)
+    reader.done()
+    return [
+        ProbeCheck(str(source), str(target), str(target.port) if target.port else port, **common)
+        for source, target in product(sources, targets)
+    ]
+
+
+def _places(reader: Reader, name: str, namespace: str) -> list[Place]:
+    found = []
+    for text in reader.texts(name):
+        place = reader.parsed(name, lambda text: parse_place(text, namespace), text)
+        if place and place.port and name == "from":
+            reader.complain(name, "a source has no port")
+        elif place:
+            found.append(place)
+    return found
+
+
+def _port(reader: Reader, name: str) -> str | None:
+    value = reader.raw(name)
+    if value is None:
+        return None
+    port = reader.parsed(name, parse_port, str(value))
+    return str(port) if port else None
+
+
+def _expectation(reader: Reader, namespace: str) -> Expectation:
+    sees = _sees(reader, namespace)
+    return Expectation(
+        outcome=Outcome(reader.one_of("outcome", _OUTCOMES, Outcome.CONNECTED)),
+        sees=sees,
+        endpoints=_spread(reader, namespace) if "endpoints" in reader else None,
+        captures=tuple(_capture(item, namespace) for item in reader.each("captures")),
+        response=_mapping_of(reader, "response", ("status", "body")),
+        fields=reader.mapping("report"),
+    )
+
+
+_SEEN = ("source", "sourcePort", "destination", "destinationPort", "ttl", "at", "count")
+
+
+def _sees(reader: Reader, namespace: str) -> Mapping[str, Any]:
+    sees = _mapping_of(reader, "sees", _SEEN)
+    if "source" in sees:
+        place = reader.parsed("sees", lambda text: parse_place(text, namespace), str(sees["source"]))
+        if place:
+            sees["source"] = str(place)
+    return sees
+
+
+def _mapping_of(reader: Reader, name: str, known: tuple[str, ...]) -> dict[str, Any]:
+    if name not in reader:
+        reader.raw(name)
+        return {}
+    child = reader.child(name)
+    values = {field: child.raw(field) for field in known if field in child}
+    for field in known:
+        child.raw(field)
+    child.done()
+    return values
+
+
+def _spread(reader: Reader, namespace: str) -> Spread:
+    value = reader.raw("endpoints")
+    if isinstance(value, list):
+        return Spread(places=tuple(_pattern(str(item), namespace) for item in value))
+    if isinstance(value, str):
+        return Spread(places=(_pattern(value, namespace),))
+    child = reader.child("endpoints")
+    spread = child.one_of("spread", ("even",), "")
+    count = child.take("count", int, 0)
+    only = tuple(_pattern(text, namespace) for text in child.texts("only"))
+    child.done()
+    return Spread(places=only, count=count or None, even=spread == "even")
+
+
+def _pattern(text: str, namespace: str) -> str:
+    """`shop/web-*`; without a namespace, the scenario's."""
+    return text if "/" in text else f"{namespace}/{text}"
+
+
+def _capture(item: Reader, namespace: str) -> CaptureClaim:
+    place = item.parsed("at", lambda text: parse_place(text, namespace), item.need("at", str, ""))
+    has, lacks = item.mapping("has"), item.mapping("lacks")
+    if item.is_mapping and bool(has) == bool(lacks):
+        item.document.complain(item.path, "say has: or lacks: with headers, as has: {udp.dport: 4789}")
+    item.done()
+    return CaptureClaim(str(place) if place else "", has or lacks, present=bool(has))
+
+
+def _controls(reader: Reader, namespace: str) -> tuple[Control, ...] | None:
+    if "control" not in reader:
+        reader.raw("control")
+        return None
+    items = reader.each("control") if isinstance(reader.raw("control"), list) else [reader.child("control")]
+    found = []
+    for item in items:
+        for name in ("from", "to"):
+            item.need(name, str, "")
+        sources, targets = _places(item, "from", namespace), _places(item, "to", namespace)
+        port = _port(item, "port")
+        item.done()
+        if sources and targets:
+            target = targets[0]
+            found.append(
+                Control(
+                    str(sources[0]),
+                    str(target),
+                    str(target.port) if target.port else port,
+                    "the scenario asks for it",
+                )
+            )
+    return tuple(found)

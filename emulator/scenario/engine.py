@@ -1,0 +1,309 @@
+"""Runs one scenario against a cluster of its own: actions, expectations, verdicts."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from emulator.api.errors import ApiError
+from emulator.api.objects import JsonObject
+from emulator.scenario import changes
+from emulator.scenario.asking import ask
+from emulator.scenario.claims import failure
+from emulator.scenario.cluster import Applied, LiveCluster, Readiness
+from emulator.scenario.model import (
+    Action,
+    Apply,
+    Check,
+    Delete,
+    Exec,
+    Label,
+    LogCheck,
+    ObjectCheck,
+    ProbeCheck,
+    Rollout,
+    Scale,
+    Scenario,
+    Step,
+    Wait,
+)
+from emulator.scenario.results import CheckResult, ClusterFacts, ScenarioResult, StepResult
+from emulator.verdict.outcome import Verdict, worst
+
+Load = Callable[[Sequence[Path]], Sequence[Any]]
+"""Reads manifests into what `LiveCluster.apply` takes; raises when they cannot be used."""
+
+
+class Listener(Protocol):
+    """Hears of a run as it goes."""
+
+    def ready(self, scenario: Scenario, facts: ClusterFacts) -> None:
+        """The cluster is up and the scenario's own manifests are in force."""
+
+    def step(self, number: int, step: Step) -> None:
+        """A step begins."""
+
+    def check(self, result: CheckResult) -> None:
+        """A check is decided."""
+
+    def done(self, step: StepResult) -> None:
+        """A step ended, or was skipped."""
+
+
+class NotReady(Exception):
+    """Something is still missing at the deadline."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment by which everything must be done."""
+
+    end: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """`seconds` from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds left. Raises NotReady when there are none."""
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise NotReady("the scenario's time is over")
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class Conductor:
+    """One scenario on one running cluster."""
+
+    scenario: Scenario
+    cluster: LiveCluster
+    listener: Listener
+    load: Load
+    deadline: Deadline
+    keep_going: bool = False
+    """Go on with the next step after one that failed."""
+
+    def play(self, facts: ClusterFacts, started: float) -> ScenarioResult:
+        """All steps. Failures are in the result, not raised."""
+        self.listener.ready(self.scenario, facts)
+        steps: list[StepResult] = []
+        stopped: StepResult | None = None
+        for number, step in enumerate(self.scenario.steps, 1):
+            if stopped is not None:
+                result = _skipped(number, step, stopped.number)
+            else:
+                self.listener.step(number, step)
+                result = self._step(number, step)
+            steps.append(result)
+            self.listener.done(result)
+            if result.verdict is not Verdict.PASS and stopped is None and not self.keep_going:
+                stopped = result
+        return ScenarioResult(
+            name=self.scenario.name,
+            title=self.scenario.title,
+            file=str(self.scenario.file),
+            verdict=worst(step.verdict for step in steps),
+            steps=tuple(steps),
+            facts=facts,
+            seconds=time.monotonic() - started,
+        )
+
+    def _step(self, number: int, step: Step) -> StepResult:
+        started = time.monotonic()
+        checks: list[CheckResult] = []
+        notes: list[str] = []
+        for action in step.actions:
+            result, said = self._act(action, step.line)
+            notes += said
+            if result is not None:
+                checks.append(result)
+                self.listener.check(result)
+        if worst(check.verdict for check in checks) is Verdict.PASS:
+            for check in step.checks:
+                result = self._check(check)
+                checks.append(result)
+                self.listener.check(result)
+        return StepResult(
+            number=number,
+            name=step.name,
+            verdict=worst(check.verdict for check in checks),
+            checks=tuple(checks),
+            notes=tuple(notes),
+            seconds=time.monotonic() - started,
+            line=step.line,
+        )
+
+    # Actions
+
+    def _act(self, action: Action, line: int) -> tuple[CheckResult | None, Iterable[str]]:
+        """Do one action: a result where there is something to tell, and notes."""
+        started = time.monotonic()
+        text = _told(action)
+        try:
+            match action:
+                case Exec():
+                    return self._exec(action, line), ()
+                case Wait():
+                    self._wait(action)
+                    return None, (text,)
+                case _:
+                    return None, (text, *self._change(action))
+        except (ApiError, NotReady, TimeoutError, subprocess.TimeoutExpired) as error:
+            verdict = Verdict.ERROR if isinstance(error, ApiError) else Verdict.FAIL
+            result = CheckResult(
+                text, verdict, "failed", (_said(error),), line=line, seconds=time.monotonic() - started
+            )
+            return result, ()
+
+    def _change(self, action: Apply | Delete | Scale | Label | Rollout) -> Sequence[str]:
+        cluster, left = self.cluster, self.deadline.left
+        match action:
+            case Apply(files, objects):
+                return _insist(cluster.apply([*self.load(files), *objects], timeout=left))
+            case Delete(files, keys):
+                stubs = [stub(key.kind, key.namespace, key.name) for key in keys]
+                return _insist(cluster.delete([*self.load(files), *stubs], timeout=left))
+            case Scale(key, replicas):
+                changes.scale(cluster, key.kind, key.name, key.namespace, replicas)
+            case Label(key, labels):
+                changes.label(cluster, key.kind, key.name, key.namespace, labels)
+            case Rollout(key):
+                changes.restart(cluster, key.kind, key.name, key.namespace)
+                changes.wait_rolled_out(cluster, key.kind, key.name, key.namespace, left)
+        _ready(cluster.wait_ready(self.deadline.left))
+        return ()
+
+    def _wait(self, action: Wait) -> None:
+        seconds = min(action.seconds or self.deadline.left, self.deadline.left)
+        if action.key is None or action.claim is None:
+            _ready(self.cluster.wait_ready(seconds))
+            return
+        key, claim = action.key, action.claim
+        self.cluster.wait_for(key.kind, key.name, key.namespace, lambda obj: not failure(claim, obj), seconds)
+
+    def _exec(self, action: Exec, line: int) -> CheckResult:
+        started = time.monotonic()
+        done = self.cluster.exec(action.pod, action.command, action.container, timeout=self.deadline.left)
+        reasons = []
+        if done.exit_code != action.exits:
+            reasons.append(f"exit code was {done.exit_code}, expected {action.exits}: {done.stderr.strip()}")
+        if action.stdout not in done.stdout:
+            reasons.append(f"printed {done.stdout.strip()!r}, expected {action.stdout!r} in it")
+        return CheckResult(
+            _told(action),
+            Verdict.FAIL if reasons else Verdict.PASS,
+            f"exit code {done.exit_code}",
+            tuple(reasons),
+            line=line,
+            seconds=time.monotonic() - started,
+        )
+
+    # Checks
+
+    def _check(self, check: Check) -> CheckResult:
+        try:
+            match check:
+                case ProbeCheck():
+                    return ask(self.cluster, check)
+                case ObjectCheck():
+                    return self._object(check)
+                case LogCheck():
+                    return self._log(check)
+        except (ApiError, NotReady, OSError) as error:
+            # Whatever keeps a check from being decided is an error of its own, never a pass.
+            return CheckResult(_asked(check), Verdict.ERROR, "error", (_said(error),), line=check.line)
+
+    def _object(self, check: ObjectCheck) -> CheckResult:
+        key = check.key
+        reason = failure(check.claim, self.cluster.get(key.kind, key.name, key.namespace))
+        return CheckResult(
+            _asked(check),
+            Verdict.FAIL if reason else Verdict.PASS,
+            "as told" if not reason else "differs",
+            (reason,) if reason else (),
+            line=check.line,
+        )
+
+    def _log(self, check: LogCheck) -> CheckResult:
+        text = "".join(self.cluster.logs(check.pod, check.container, previous=check.previous))
+        found = check.contains in text
+        last = text.strip().splitlines()[-1:] or ["nothing"]
+        return CheckResult(
+            _asked(check),
+            Verdict.PASS if found else Verdict.FAIL,
+            "found" if found else "not found",
+            () if found else (f"{check.contains!r} is not in it; it ends with: {last[0]}",),
+            line=check.line,
+        )
+
+
+def stub(kind: str, namespace: str, name: str) -> JsonObject:
+    """An object of which only the name matters."""
+    from emulator.api.kinds import kind_named
+
+    metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    return {"apiVersion": kind_named(kind).api_version, "kind": kind, "metadata": metadata}
+
+
+def _insist(done: Applied) -> Sequence[str]:
+    _ready(done.ready)
+    return done.warnings
+
+
+def _ready(readiness: Readiness) -> None:
+    if not readiness.ready:
+        raise NotReady("not ready: " + "; ".join(readiness.missing))
+
+
+def _skipped(number: int, step: Step, failed: int) -> StepResult:
+    reason = (f"step {failed} did not pass",)
+    checks = tuple(
+        CheckResult(_asked(check), Verdict.SKIP, "not run", reason, line=check.line) for check in step.checks
+    )
+    return StepResult(number, step.name, Verdict.SKIP, checks, reason, line=step.line)
+
+
+def _said(error: BaseException) -> str:
+    text = str(error.args[0]) if isinstance(error, TimeoutError) and error.args else str(error)
+    return text or type(error).__name__
+
+
+def _asked(check: Check) -> str:
+    match check:
+        case ProbeCheck():
+            return f"{check.source} → {check.target}" + (f":{check.port}" if check.port else "")
+        case ObjectCheck():
+            return f"{check.key} {check.claim.path}"
+        case LogCheck():
+            return f"logs of {check.pod}" + (f" ({check.container})" if check.container else "")
+
+
+def _told(action: Action) -> str:
+    match action:
+        case Apply(files, objects):
+            names = [file.name for file in files]
+            names += [f"{one['kind']}/{one['metadata'].get('name')}" for one in objects]
+            return f"apply {', '.join(names)}"
+        case Delete(files, keys):
+            return f"delete {', '.join([*(file.name for file in files), *map(str, keys)])}"
+        case Scale(key, replicas):
+            return f"scale {key} to {replicas}"
+        case Label(key, labels):
+            return f"label {key} " + " ".join(
+                f"{k}={v}" if v is not None else f"{k}-" for k, v in labels.items()
+            )
+        case Rollout(key):
+            return f"restart {key}"
+        case Exec():
+            return f"{action.pod} runs {' '.join(action.command)}"
+        case Wait():
+            return f"wait for {action.key}" if action.key else "wait until ready"

@@ -1,0 +1,163 @@
+"""A scenario as a value: a cluster to start from, and steps of actions and expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulator.api.objects import JsonObject, Key
+from emulator.verdict.expectation import Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Create or change what the files and the objects in place say."""
+
+    files: tuple[Path, ...] = ()
+    objects: tuple[JsonObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete what files hold, and objects by name."""
+
+    files: tuple[Path, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Set the number of replicas of a workload."""
+
+    key: Key
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Set labels of an object; None removes one."""
+
+    key: Key
+    labels: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Restart a workload and wait until the new pods have taken over."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """Run a command in a pod; its exit code and output may be claimed."""
+
+    pod: str
+    command: tuple[str, ...]
+    container: str | None = None
+    exits: int = 0
+    stdout: str = ""
+    """Text that must be in what it prints; empty claims nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait until everything is in force, or until one field of an object is as told."""
+
+    key: Key | None = None
+    claim: Claim | None = None
+    seconds: float | None = None
+    """Own deadline; None takes what is left of the scenario's."""
+
+
+Action = Apply | Delete | Scale | Label | Rollout | Exec | Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a field of an object must be. Exactly one of the four says something."""
+
+    path: str
+    """Dotted, with list items picked by index or content: `status.containerStatuses[name=web].ready`."""
+    equals: Any = None
+    differs: Any = None
+    contains: str = ""
+    exists: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeCheck:
+    """Send traffic and compare what became of it."""
+
+    source: str
+    target: str
+    port: str | None
+    expected: Expectation
+    line: int
+    count: int = 1
+    http: str | None = None
+    family: int | None = None
+    packet: Mapping[str, Any] | None = None
+    timeout: float | None = None
+    controls: tuple[Control, ...] | None = None
+    """Controls of the author's; None lets the engine choose them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A probe that must be answered for a silence to mean anything."""
+
+    source: str
+    target: str
+    port: str | None
+    why: str
+    outcomes: tuple[str, ...] = ("connected",)
+    """What counts as an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCheck:
+    """Compare a field of an object."""
+
+    key: Key
+    claim: Claim
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogCheck:
+    """Look for a text in what a container wrote."""
+
+    pod: str
+    container: str | None
+    contains: str
+    line: int
+    previous: bool = False
+
+
+Check = ProbeCheck | ObjectCheck | LogCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Actions, in the order they are written, then expectations."""
+
+    name: str
+    line: int
+    actions: tuple[Action, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The whole file. Relative paths are already those beside the file."""
+
+    name: str
+    title: str
+    file: Path
+    topology: str
+    nodes: int | None
+    manifests: tuple[Path, ...]
+    steps: tuple[Step, ...]
