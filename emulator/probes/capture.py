@@ -8,6 +8,8 @@ came before something the caller has already seen, without any waiting.
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import socket
 import struct
 import threading
@@ -31,6 +33,7 @@ _SO_TIMESTAMPNS = 35
 _BUFFER = 8 << 20
 _PACKET_OUTGOING = 4
 _BATCH = 256
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Direction(StrEnum):
@@ -132,11 +135,19 @@ def _packet_socket(interface: str, program: bpf.Program) -> socket.socket:
         bpf.attach(sock, program)
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        sock.bind((interface, _ETH_P_ALL))
+        _bind(sock, socket.if_nametoindex(interface) if interface else 0)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _bind(sock: socket.socket, index: int) -> None:
+    """Bind to an interface, or with 0 to all of them, which `socket.bind` has no words for."""
+    address = struct.pack("=HHiHBB8s", socket.AF_PACKET, socket.htons(_ETH_P_ALL), index, 0, 0, 0, b"")
+    if _LIBC.bind(sock.fileno(), address, len(address)) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:

@@ -14,9 +14,10 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from emulator.probes.observation import HttpReply
 from emulator.probes.request import HttpGet, IPAddress, ProbeRequest
@@ -24,6 +25,8 @@ from emulator.probes.request import HttpGet, IPAddress, ProbeRequest
 _IP_MTU_DISCOVER, _IP_PMTUDISC_DO, _IPV6_MTU_DISCOVER = 10, 2, 23
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
 _MOST_RESPONSE = 1 << 20
+_NOTICE = 0.05
+"""Seconds for the kernel to tell a socket of an ICMP error that a capture has already seen."""
 REPLY_GRACE = 0.25
 """Seconds to go on waiting for a UDP reply once the datagram has reached the endpoint's socket."""
 
@@ -82,8 +85,18 @@ def make_socket(
     return sock
 
 
-async def connect(index: int, sock: socket.socket, address: IPAddress, request: ProbeRequest) -> Attempt:
-    """Complete a TCP handshake, and an HTTP exchange where the request asks for one. Closes `sock`."""
+async def connect(
+    index: int,
+    sock: socket.socket,
+    address: IPAddress,
+    request: ProbeRequest,
+    refusals: Mapping[int, asyncio.Event],
+) -> Attempt:
+    """Complete a TCP handshake, and an HTTP exchange where the request asks for one. Closes `sock`.
+
+    The event in `refusals` under the source port tells that an ICMP error was captured: Linux itself
+    overlooks one that comes while the connecting call is still under way, and tries again.
+    """
     loop = asyncio.get_running_loop()
     started, port, stage = time.perf_counter(), None, "handshake"
     try:
@@ -92,7 +105,9 @@ async def connect(index: int, sock: socket.socket, address: IPAddress, request: 
             pending = asyncio.ensure_future(loop.sock_connect(sock, (str(address), request.target.port)))
             await asyncio.wait({pending}, timeout=0)
             port = sock.getsockname()[1]
-            await asyncio.wait_for(pending, request.timeout)
+            if not await _settled(pending, refusals[port], request.timeout):
+                return Attempt(index, Ending.UNREACHABLE, port, message="an ICMP error came")
+            pending.result()
             elapsed = (time.perf_counter() - started) * 1000
             if request.http is None:
                 return Attempt(index, Ending.ANSWERED, port, elapsed)
@@ -130,6 +145,23 @@ async def exchange(
             return Attempt(index, Ending.ANSWERED, port, elapsed, reply=reply)
     except OSError as error:
         return Attempt(index, _ending(error), port, message=_text(error))
+
+
+async def _settled(pending: asyncio.Future[None], refused: asyncio.Event, timeout: float) -> bool:
+    """Wait for `pending`; False when it was refused and the socket did not notice. Raises TimeoutError."""
+    refusal = asyncio.ensure_future(refused.wait())
+    either: set[asyncio.Future[Any]] = {pending, refusal}
+    try:
+        await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not pending.done() and refusal.done():
+            await asyncio.wait({pending}, timeout=_NOTICE)
+            return pending.done()
+        if not pending.done():
+            raise TimeoutError
+        return True
+    finally:
+        for task in either:
+            task.cancel()
 
 
 async def _reply(sock: socket.socket, arrived: asyncio.Event, timeout: float) -> bytes | None:

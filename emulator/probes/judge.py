@@ -85,7 +85,7 @@ def judge(case: Judgement, captured: tuple[Mapping[str, Any], ...] = ()) -> Obse
         tally(outcomes),
         dict(endpoints.most_common()),
         _in_order(request.target.candidates, arrivals),
-        grouped([_seen(request.source, evidence.answers[key]) for key in keys if key in evidence.answers]),
+        _answers(case, keys),
         rejections_grouped(rejections),
         dict(errors),
         _notes(case, keys, endpoints),
@@ -119,10 +119,11 @@ def _outcome(
 
 
 def _unsent(case: Judgement) -> str:
-    if not case.evidence.unresolved:
-        return ""
-    asked = ", ".join(sorted(case.evidence.unresolved))
-    return f"nobody answered {case.request.source} asking for the link-layer address of {asked}"
+    separator = ":" if ":" in case.address else "."
+    asked = ", ".join(sorted(name for name in case.evidence.unresolved if separator in name))
+    return (
+        f"nobody answered {case.request.source} asking for the link-layer address of {asked}" if asked else ""
+    )
 
 
 def _reached_a_socket(case: Judgement, key: Key, arrivals: Mapping[str, Mapping[Key, Datagram]]) -> bool:
@@ -159,7 +160,14 @@ def _seen(place: str, packet: Datagram) -> Seen:
 
 
 def _in_order(places: Sequence[str], arrivals: Mapping[str, Mapping[Key, Datagram]]) -> tuple[Seen, ...]:
-    return grouped([_seen(place, packet) for place in places for packet in arrivals.get(place, {}).values()])
+    found = [_seen(place, packet) for place in places for packet in arrivals.get(place, {}).values()]
+    return grouped(found, "source_port")
+
+
+def _answers(case: Judgement, keys: Sequence[Key]) -> tuple[Seen, ...]:
+    answers = case.evidence.answers
+    found = [_seen(case.request.source, answers[key]) for key in keys if key in answers]
+    return grouped(found, "destination_port")
 
 
 def _responses(attempts: Sequence[Attempt]) -> tuple[tuple[HttpReply, int], ...]:

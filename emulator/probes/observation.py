@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from emulator.probes.request import ProbeRequest, Protocol
 
@@ -218,11 +218,16 @@ def failed(request: ProbeRequest, message: str) -> Observation:
     )
 
 
-def grouped(packets: Sequence[Seen]) -> tuple[Seen, ...]:
-    """Alike packets counted: same place, addresses, destination port and TTL; first source port kept."""
+def grouped(packets: Sequence[Seen], varying: Literal["source_port", "destination_port"]) -> tuple[Seen, ...]:
+    """Packets that differ in nothing but the `varying` port, counted; the first one's port is kept."""
     groups: dict[Seen, Seen] = {}
     for packet in packets:
-        key = replace(packet, source_port=None, count=1)
+        blank = replace(packet, count=1)
+        key = (
+            replace(blank, source_port=None)
+            if varying == "source_port"
+            else replace(blank, destination_port=None)
+        )
         first = groups.get(key)
         groups[key] = replace(first, count=first.count + packet.count) if first else packet
     return tuple(groups.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -77,6 +78,8 @@ class _Run:
         )
         self._watched: dict[str, Site] = {}
         self._events = [asyncio.Event() for _ in range(0 if is_tcp else request.count)]
+        self._refusals: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self._reached = 0
         self._checks: dict[tuple[str, str, int], asyncio.Task[bool]] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -122,7 +125,7 @@ class _Run:
 
     async def _attempt(self, index: int, sock: socket.socket) -> Attempt:
         if self.request.protocol is Protocol.TCP:
-            return await connect(index, sock, self.address, self.request)
+            return await connect(index, sock, self.address, self.request, self._refusals)
         payload = self.marks.payload(index)
         return await exchange(index, sock, self.address, self.request, payload, self._events[index])
 
@@ -156,17 +159,23 @@ class _Run:
             self._checks[known] = asyncio.ensure_future(check)
         if await self._checks[known]:
             self.sockets.add(known)
-            self._set(key)
+            self._reached += 1
+            self._hint(key)
 
     def _refused(self, key: Key) -> None:
+        sent = self.evidence.sent.get(key)
         if self.request.protocol is Protocol.ICMP:
-            self._set(key)
+            self._hint(key)
+        elif self.request.protocol is Protocol.TCP and sent is not None and sent.source_port is not None:
+            self._refusals[sent.source_port].set()
 
-    def _set(self, key: Key) -> None:
+    def _hint(self, key: Key) -> None:
+        """Tell an attempt that it need not wait any longer; all of them when they cannot be told apart."""
         if isinstance(key, int):
             self._events[key].set()
-        elif self.request.count == 1:
-            self._events[0].set()
+        elif self._reached >= self.request.count or self.request.count == 1:
+            for event in self._events:
+                event.set()
 
 
 class Slots:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 IPAddress = IPv4Address | IPv6Address
 Family = Literal[4, 6]
@@ -142,3 +143,62 @@ def parse_port(text: str) -> tuple[int | None, Protocol]:
     if not 1 <= port <= 65535:
         raise RequestError(f"port {port} is not between 1 and 65535")
     return port, protocol
+
+
+def request_of(body: Mapping[str, Any], source: str, target: Target, protocol: Protocol) -> ProbeRequest:
+    """The request in a JSON body, its ends already resolved. Raises RequestError.
+
+    Reads `count`, `timeout`, `family`, `http` (a URL, or an object with path, host, method, headers and
+    body), `payload`, `size`, `ttl`, `dontFragment`, `sourceAddress`, `sourcePort`, `captures`, `packet`.
+    """
+    try:
+        family, own, payload = body.get("family"), body.get("sourceAddress"), body.get("payload")
+        if family not in (None, 4, 6):
+            raise RequestError(f"family must be 4 or 6, not {family!r}")
+        return ProbeRequest(
+            source,
+            target,
+            protocol,
+            count=int(body.get("count", 1)),
+            timeout=float(body.get("timeout") or DEFAULT_TIMEOUT),
+            family=family,
+            http=http_get(body["http"]) if body.get("http") else None,
+            payload=None if payload is None else str(payload).encode(),
+            size=_whole(body, "size"),
+            ttl=_whole(body, "ttl"),
+            dont_fragment=bool(body.get("dontFragment", False)),
+            source_address=None if own is None else ip_address(own),
+            source_port=_whole(body, "sourcePort"),
+            captures=tuple(body.get("captures", ())),
+            packet=body.get("packet"),
+        )
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, RequestError) else RequestError(str(error)) from None
+
+
+def http_get(spec: str | Mapping[str, Any]) -> HttpGet:
+    """An HTTP request from a URL (`http://shop.example/cart?x=1`, `/cart`) or an object.
+
+    Raises RequestError.
+    """
+    if not isinstance(spec, str):
+        known = {"path", "host", "method", "headers", "body"}
+        if unknown := set(spec) - known:
+            raise RequestError(f"unknown field of an HTTP request: {', '.join(sorted(unknown))}")
+        return HttpGet(
+            str(spec.get("path", "/")),
+            str(spec.get("host", "")),
+            str(spec.get("method", "GET")).upper(),
+            dict(spec.get("headers", {})),
+            str(spec.get("body", "")).encode(),
+        )
+    url = urlsplit(spec)
+    if url.scheme not in ("", "http"):
+        raise RequestError(f"only http is spoken, not {url.scheme}: {spec}")
+    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    return HttpGet(path, url.netloc)
+
+
+def _whole(body: Mapping[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    return None if value is None else int(value)

@@ -1,0 +1,153 @@
+"""Three network namespaces to probe in: a client, a router and a server; run inside `unshare`.
+
+Reads one JSON request a line and answers each with one JSON line. Behind the router, 10.0.7.0/24 is
+prohibited, 10.0.8.0/24 unreachable and 10.0.9.0/24 a black hole, and so are fd00:7::/64 to fd00:9::/64.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from emulator.probes.netns import within
+from emulator.probes.probe import probe
+from emulator.probes.request import Site, Sites, Target, parse_port, request_of
+
+RUN = Path("/run/netns")
+SITES = Sites(
+    {
+        **{name: Site(name, RUN / name, "") for name in ("client", "router", "server")},
+        "router-in": Site("router-in", RUN / "router", "to-client"),
+        "router-out": Site("router-out", RUN / "router", "to-server"),
+        "gone": Site("gone", RUN / "gone"),
+    }
+)
+SETUP = """
+link add name eth0 netns client type veth peer name to-client netns router
+link add name eth0 netns server type veth peer name to-server netns router
+-n client address add 10.0.1.2/24 dev eth0
+-n client address add fd00:1::2/64 dev eth0 nodad
+-n router address add 10.0.1.1/24 dev to-client
+-n router address add fd00:1::1/64 dev to-client nodad
+-n router address add 10.0.2.1/24 dev to-server
+-n router address add fd00:2::1/64 dev to-server nodad
+-n server address add 10.0.2.2/24 dev eth0
+-n server address add fd00:2::2/64 dev eth0 nodad
+-n client link set eth0 up
+-n client link set lo up
+-n router link set to-client up
+-n router link set to-server up
+-n server link set eth0 up
+-n server link set lo up
+-n client route add default via 10.0.1.1
+-n client route add default via fd00:1::1
+-n server route add default via 10.0.2.1
+-n server route add default via fd00:2::1
+-n router route add prohibit 10.0.7.0/24
+-n router route add unreachable 10.0.8.0/24
+-n router route add blackhole 10.0.9.0/24
+-n router route add prohibit fd00:7::/64
+-n router route add unreachable fd00:8::/64
+-n router route add blackhole fd00:9::/64
+"""
+SYSCTLS = {
+    "ipv4/ip_forward": "1",
+    "ipv6/conf/all/forwarding": "1",
+    "ipv4/icmp_ratelimit": "0",
+    "ipv6/icmp/ratelimit": "0",
+}
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def build() -> None:
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+    for name in ("client", "router", "server"):
+        ip("netns", "add", name)
+    for line in SETUP.strip().splitlines():
+        ip(*line.split())
+
+
+def sysctl() -> None:
+    for key, value in SYSCTLS.items():
+        Path("/proc/sys/net", key).write_text(value)
+
+
+def bound(family: socket.AddressFamily, kind: socket.SocketKind, port: int) -> socket.socket:
+    sock = socket.socket(family, kind)
+    if family is socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(("", port))
+    sock.setblocking(False)
+    return sock
+
+
+async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = await reader.readline()
+    while (line := await reader.readline()).strip():
+        head += line
+    if not head:
+        pass
+    elif head.startswith(b"GET /silent"):
+        await reader.read()
+    else:
+        host = next(line for line in head.split(b"\r\n") if line.startswith(b"Host: "))
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(host), host))
+    writer.close()
+
+
+class UdpEcho(asyncio.DatagramProtocol):
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.transport.sendto(data, addr)
+
+
+async def serve(netns: str) -> None:
+    loop = asyncio.get_running_loop()
+    for family in (socket.AF_INET, socket.AF_INET6):
+        make = partial(partial, bound, family)
+        http = await within(RUN / netns, make(socket.SOCK_STREAM, 8080))
+        await asyncio.start_server(answer_http, sock=http)
+        echo = await within(RUN / netns, make(socket.SOCK_DGRAM, 9000))
+        await loop.create_datagram_endpoint(UdpEcho, sock=echo)
+        sink = await within(RUN / netns, make(socket.SOCK_DGRAM, 9001))
+        await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=sink)
+
+
+async def answer(body: dict[str, Any]) -> dict[str, Any]:
+    port, protocol = parse_port(body.get("port", "icmp"))
+    addresses = tuple(ip_address(text) for text in body["addresses"])
+    target = Target(body.get("to", "target"), addresses, port, tuple(body.get("candidates", ())))
+    observation = await probe(request_of(body, body["from"], target, protocol), SITES)
+    return observation.as_json()
+
+
+async def main() -> None:
+    build()
+    await within(RUN / "router", sysctl)
+    await serve("server")
+    await serve("client")
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        try:
+            reply = await answer(json.loads(line))
+        except Exception as error:
+            reply = {"exception": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
