@@ -14,7 +14,8 @@ from typing import Any
 
 from emulator.network import rtnl
 from emulator.network.cables import HOST_INTERFACE, BridgeEnd, Cable, Tunnel
-from emulator.network.mn import Intf, Link, Mininet, Node
+from emulator.network.errors import NetworkError
+from emulator.network.mn import Intf, Link, Mininet, Node, log_output
 from emulator.network.netlink import Netlink
 from emulator.network.places import PlaceBridge, PlaceHost, PodHost
 from emulator.network.plumber import Plan, Plumber
@@ -90,11 +91,16 @@ class Strand(Link):  # type: ignore[misc]
         far = node2.end if isinstance(node2, PlaceHost) else BridgeEnd(node2.name, intfName2, port2, shaped)
         self.cable = Cable(near, far, mtu, offload)
 
+    def __str__(self) -> str:
+        return "<->".join(f"{plug.node.name}:{plug.name}" for plug in (self.intf1, self.intf2))
+
 
 class KubeNet(Mininet):  # type: ignore[misc]
     """A Mininet of places. See the module."""
 
     hosts: list[Node]
+    nameToNode: dict[str, Node]
+    switches: list[PlaceBridge]
     links: list[Link]
 
     def __init__(self) -> None:
@@ -112,6 +118,13 @@ class KubeNet(Mininet):  # type: ignore[misc]
             self.nameToNode[place] = bridge
         self._bridges.append(spec)
         return bridge
+
+    def addHost(self, name: str, cls: type[PlaceHost] | None = None, **params: Any) -> PlaceHost:
+        """Note a host. A pod also answers to `pod/<namespace>/<name>`."""
+        host: PlaceHost = super().addHost(name, cls=cls, **params)
+        if isinstance(host, PodHost):
+            self.alias(f"pod/{name}", name)
+        return host
 
     def addLink(self, node1: Node | str, node2: Node | str, **params: Any) -> Strand:
         """Note a cable between a bridge and a host or another bridge; the bridge comes first."""
@@ -135,20 +148,68 @@ class KubeNet(Mininet):  # type: ignore[misc]
 
     def forget(self, places: Iterable[str]) -> list[Cable]:
         """Take hosts out of the picture; returns the cables that led to them."""
-        gone = {place: self.nameToNode.pop(place) for place in places if place in self.nameToNode}
-        hosts = set(gone.values())
+        hosts = {self.nameToNode[place] for place in places if place in self.nameToNode}
         cut = [strand for strand in self.links if strand.intf2.node in hosts]
         for strand in cut:
             strand.intf1.node.delIntf(strand.intf1)
         for host in hosts:
             host.terminate()
+        self.nameToNode = {name: node for name, node in self.nameToNode.items() if node not in hosts}
         self.hosts = [host for host in self.hosts if host not in hosts]
         self.links = [strand for strand in self.links if strand.intf2.node not in hosts]
+        self._strands = [strand for strand in self._strands if strand.intf2.node not in hosts]
         return [strand.cable for strand in cut]
+
+    def alias(self, name: str, host: str) -> None:
+        """Let a host answer to another name as well."""
+        self.nameToNode[name] = self.nameToNode[host]
 
     def pods(self) -> Sequence[PodHost]:
         """The pods, in the order they came."""
         return [host for host in self.hosts if isinstance(host, PodHost)]
+
+    def pingAll(self, timeout: str | None = None) -> float:
+        """Ping between all hosts, waiting a second for those that do not answer."""
+        return float(super().pingAll(timeout=timeout or "1"))
+
+    def iperf(
+        self,
+        hosts: Sequence[Node] | None = None,
+        l4Type: str = "TCP",
+        udpBw: str = "10M",
+        fmt: str | None = None,
+        seconds: int = 5,
+        port: int = 5001,
+    ) -> list[str]:
+        """Run iperf between two hosts (the first and the last pod unless said).
+
+        Mininet's own kills every iperf on the machine first and finds out by telnet when the server listens.
+        """
+        default = self.pods() if len(self.pods()) > 1 else self.hosts
+        client, server = hosts or (default[0], default[-1])
+        log_output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
+        common = f"iperf -p {port}" + (" -u" if l4Type == "UDP" else "") + (f" -f {fmt}" if fmt else "")
+        server.sendCmd(f"{common} -s")
+        heard = ""
+        while server.waiting and "listening" not in heard:
+            heard += server.monitor()
+        if not server.waiting:
+            raise NetworkError(f"iperf did not start on {server}: {heard.strip()}")
+        bandwidth = f" -b {udpBw}" if l4Type == "UDP" else ""
+        said = client.cmd(f"{common} -t {seconds} -c {server.IP()}{bandwidth}")
+        server.sendInt()
+        heard += server.waitOutput()
+        result = [*([udpBw] if l4Type == "UDP" else []), self._parseIperf(heard), self._parseIperf(said)]
+        log_output(f"*** Results: {result}\n")
+        return result
+
+    def configLinkStatus(self, src: str, dst: str, status: str) -> None:
+        """Set the link between two ends up or down; a node's name also stands for its bridge."""
+        ends = [self.nameToNode.get(name) for name in (src, dst)]
+        if None not in ends and not self.linksBetween(*ends):
+            bridge_of = {bridge.place: bridge.name for bridge in self.switches}
+            src, dst = (bridge_of.get(name, name) for name in (src, dst))
+        super().configLinkStatus(src, dst, status)
 
 
 def _leave_in_place(*_: object) -> None:
