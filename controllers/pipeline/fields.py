@@ -130,7 +130,9 @@ def as_number(value: Value) -> tuple[int, int | None]:
     return int(value), None
 
 
-IN_PORT = Field("in_port", 32, str, "in_port", "in_port_oxm")
+IN_PORT = Field("in_port", 32, str, "in_port")
+IN_PORT_NXM = Field("in_port", 16, str, "in_port_nxm")
+"""The same field in the form that may be written: Open vSwitch refuses port 0 in the other one."""
 ETH_SRC = Field("dl_src", 48, _mac, "eth_src", "eth_src")
 ETH_DST = Field("dl_dst", 48, _mac, "eth_dst", "eth_dst")
 ETH_TYPE = Field("dl_type", 16, hex, "eth_type", "eth_type")

@@ -56,6 +56,8 @@ def match(*parts: Term | tuple[Term, ...]) -> Match:
     merged: dict[Field, Term] = {}
     for part in parts:
         for term in part if isinstance(part, tuple) else (part,):
+            if not term.mask:
+                continue
             known = merged.get(term.field)
             merged[term.field] = term if known is None else _join(known, term)
     return Match(tuple(sorted(merged.values(), key=_position)))

@@ -210,8 +210,8 @@ OUTPUT = Stage(
     70,
     "Output",
     "Sends the packet to the port chosen, even if that is where it came from.",
-    _CT | {f.IN_PORT},
-    frozenset({f.IN_PORT}),
+    _CT,
+    frozenset({f.IN_PORT_NXM}),
     (),
 )
 

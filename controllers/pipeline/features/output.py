@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controllers.pipeline import fields as f
-from controllers.pipeline.actions import OutputTo, write
+from controllers.pipeline.actions import OutputTo, load
 from controllers.pipeline.fields import ct_state
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import match
@@ -20,4 +20,4 @@ def node_flows(_view: NodeView) -> Iterator[Flow]:
     # A packet that the last translation refused would leave with an address that its peer does not know.
     yield Flow(OUTPUT, 200, match(ct_state("+trk+inv")), (), PIPELINE, "untranslated")
     # Without an input port to compare with, a packet may return where it came from (hairpin).
-    yield Flow(OUTPUT, 100, match(), (write(f.IN_PORT, 0), OutputTo(OUT_PORT)), PIPELINE, "send")
+    yield Flow(OUTPUT, 100, match(), (load(f.IN_PORT_NXM.part(0, 15), 0), OutputTo(OUT_PORT)), PIPELINE, "send")
