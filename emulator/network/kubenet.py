@@ -5,7 +5,7 @@ The names of hosts are places (`shop/web`, `node/worker-1`, `ext/client`), those
 bridges' names.
 """
 
-# ruff: noqa: ARG002, FBT001, FBT002, N802, N803 - the names and signatures of overridden methods are Mininet's
+# ruff: noqa: ARG002, FBT001, FBT002, N802, N803, N815 - the names and signatures of overridden methods are Mininet's
 
 from __future__ import annotations
 
