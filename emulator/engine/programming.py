@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from emulator.engine.pulse import Pulse
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,6 @@ class BridgeProgram:
     removed: int
 
 
-@dataclass(slots=True)
 class Programming:
     """Follows the controller's acknowledgements.
 
@@ -25,28 +25,26 @@ class Programming:
     with a barrier reply; 0 while no controller has spoken.
     """
 
-    resource_version: int = 0
-    bridges: dict[str, BridgeProgram] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    def __init__(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+        self.resource_version = 0
+        self.bridges: dict[str, BridgeProgram] = {}
+        self.errors: tuple[str, ...] = ()
 
-    async def acknowledge(self, body: Mapping[str, Any]) -> None:
+    def acknowledge(self, body: Mapping[str, Any]) -> None:
         """Take the controller's word: the body of `POST /mininetes/v1/programmed`.
 
-        Raises KeyError or ValueError when the body is not of that form.
+        Raises KeyError, TypeError or ValueError when the body is not of that form.
         """
-        version = int(body["resourceVersion"])
         bridges = {
             name: BridgeProgram(int(b["flows"]), int(b.get("added", 0)), int(b.get("removed", 0)))
             for name, b in body["bridges"].items()
         }
-        async with self._changed:
-            self.resource_version = version
-            self.bridges.update(bridges)
-            self.errors = [str(error) for error in body.get("errors", ())]
-            self._changed.notify_all()
+        self.resource_version = int(body["resourceVersion"])
+        self.bridges.update(bridges)
+        self.errors = tuple(str(error) for error in body.get("errors", ()))
+        self._pulse.beat()
 
     async def wait(self, resource_version: int) -> None:
         """Return once the switches hold everything up to `resource_version`."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.resource_version >= resource_version)
+        await self._pulse.until(lambda: self.resource_version >= resource_version)

@@ -1,0 +1,59 @@
+"""`python -m emulator.engine`: started by the sandbox's first process, restarted when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from emulator.engine.daemon import Engine
+from emulator.engine.front import make_front
+from emulator.sandbox import inherited_listeners
+
+
+def notify_ready() -> None:
+    """Tell the supervisor (sd_notify) that requests are answered."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.sendto(b"READY=1", address.replace("@", "\0", 1))
+
+
+async def serve(run_dir: Path) -> None:
+    """Hold the cluster until this process is told to end."""
+    engine = Engine(run_dir)
+    runner = web.AppRunner(
+        make_front(engine), handler_cancellation=True, access_log=None, shutdown_timeout=1.0
+    )
+    await runner.setup()
+    for listener in inherited_listeners():
+        listener.setblocking(False)
+        await web.SockSite(runner, listener).start()
+    work = asyncio.create_task(engine.run(notify_ready))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        await engine.kubelets.close()
+    finally:
+        await runner.cleanup()
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    gc.set_threshold(50_000, 50, 50)  # many small JSON objects that live on: collect less often
+    asyncio.run(serve(Path(os.environ["MININETES_RUN"])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+"""The cluster as Python sees it: a client of the run's Unix socket, from any process of its user.
+
+`Cluster.up` starts one, `Cluster.connect` finds one; the verbs are those of the command line.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlencode
+
+from emulator import sandbox
+from emulator.api.client import MERGE_PATCH, Client
+from emulator.api.errors import ApiError
+from emulator.api.kinds import kind_named
+from emulator.api.objects import JsonObject, Key
+from emulator.engine.readiness import Readiness
+
+if TYPE_CHECKING:
+    from emulator.api.load import Located
+
+DEFAULT_TOPOLOGY = "three-node"
+DEFAULT_NAME = "default"
+
+
+class ClusterError(Exception):
+    """A request that a cluster cannot fulfil; `hint` says what to do instead."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ClusterNotFound(ClusterError):  # noqa: N818 - the name that users catch
+    """No cluster of that name runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` and `delete` did: each object with its fate, warnings, and whether it is in force."""
+
+    changed: tuple[tuple[Key, str], ...]
+    warnings: tuple[str, ...]
+    ready: Readiness
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that ran in a pod, and what it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Cluster:
+    """A running cluster. Timeouts are in seconds; `namespace=None` means all of them."""
+
+    def __init__(self, box: sandbox.Sandbox) -> None:
+        self._box = box
+        self._client = Client(box.socket)
+
+    @classmethod
+    def up(
+        cls,
+        topology: str | Path = DEFAULT_TOPOLOGY,
+        manifests: Sequence[Located | JsonObject] = (),
+        *,
+        name: str = DEFAULT_NAME,
+        nodes: int | None = None,
+        offload: bool = False,
+        datapath: str = "netdev",
+        timeout: float = 60.0,
+    ) -> Cluster:
+        """Start a cluster with these objects in it; returns when it answers, `wait_ready` when it is ready.
+
+        `topology` is the name of a shipped one or a file. Raises ManifestError for a topology or
+        manifest that cannot be, ApiError for an object that is refused (nothing is left running),
+        and sandbox.SandboxError when this machine cannot run it.
+        """
+        from emulator.engine.start import start
+
+        cluster = cls(start(topology, name=name, nodes=nodes, offload=offload, datapath=datapath))
+        try:
+            if manifests:
+                cluster.apply(manifests, timeout=timeout)
+        except BaseException:
+            cluster.down()
+            raise
+        return cluster
+
+    @classmethod
+    def connect(cls, name: str = DEFAULT_NAME) -> Cluster:
+        """The running cluster of that name. Raises ClusterNotFound."""
+        box = sandbox.find(name)
+        if box is None:
+            running = ", ".join(sorted(other.name for other in sandbox.all())) or "none"
+            hint = (
+                f"start one with: mininetes up --name {name}"
+                if name != DEFAULT_NAME
+                else "start one with: mininetes up"
+            )
+            raise ClusterNotFound(f"no cluster named {name!r} is running (running: {running})", hint)
+        return cls(box)
+
+    @property
+    def name(self) -> str:
+        """The name it was started under."""
+        return self._box.name
+
+    @property
+    def run_dir(self) -> Path:
+        """Where its logs and state lie while it runs."""
+        return self._box.run_dir
+
+    def down(self) -> None:
+        """Stop it; returns when nothing is left."""
+        self._client.close()
+        self._box.stop()
+
+    # Objects
+
+    def apply(
+        self, manifests: Sequence[Located | JsonObject], namespace: str = "default", timeout: float = 60.0
+    ) -> Applied:
+        """Create or change objects and wait until that is in force.
+
+        Raises ApiError for the first object that is refused; those before it stay applied.
+        """
+        started = time.monotonic()
+        objects = [_settled(manifest, namespace) for manifest in manifests]
+        changed: list[tuple[Key, str]] = []
+        warnings: list[str] = []
+        for obj, result in zip(objects, self._client.apply_all(objects), strict=True):
+            if "error" in result:
+                raise ApiError.from_status(result["error"])
+            changed.append((_key(result.get("object", obj)), str(result["result"])))
+            warnings.extend(result.get("warnings", ()))
+        return Applied(tuple(changed), tuple(warnings), self._wait(started, timeout))
+
+    def delete(
+        self, manifests: Sequence[Located | JsonObject], namespace: str = "default", timeout: float = 60.0
+    ) -> Applied:
+        """Delete objects (only kind and metadata are looked at) and wait until that is in force."""
+        started = time.monotonic()
+        changed = []
+        for manifest in reversed(manifests):
+            key = _key(_settled(manifest, namespace))
+            try:
+                self._client.delete(key.kind, key.name, key.namespace or "default")
+                changed.append((key, "deleted"))
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                changed.append((key, "absent"))
+        return Applied(tuple(changed), (), self._wait(started, timeout))
+
+    def get(
+        self, kind: str, name: str | None = None, namespace: str | None = None, selector: str | None = None
+    ) -> Any:
+        """One object, or a list of them. Raises ApiError (404) when there is no such object."""
+        if name is not None:
+            return self._client.get(kind, name, namespace or "default")
+        return self._client.list(kind, namespace or "", labels=selector or "")
+
+    def patch(
+        self, kind: str, name: str, namespace: str | None, patch: JsonObject, *, subresource: str = ""
+    ) -> JsonObject:
+        """Merge `patch` into an object (RFC 7386)."""
+        where = namespace or "default"
+        return self._client.patch(kind, name, patch, where, content_type=MERGE_PATCH, subresource=subresource)
+
+    def watch(self, kind: str, namespace: str | None = None) -> Iterator[JsonObject]:
+        """Events `{"type": ..., "object": ...}`: everything there is first, then what happens."""
+        return self._client.watch(kind, namespace or "")
+
+    def wait_ready(self, timeout: float = 60.0) -> Readiness:
+        """Wait until the network is in force, or the deadline."""
+        return self._wait(time.monotonic(), timeout)
+
+    def wait_for(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        accept: Callable[[JsonObject | None], bool],
+        timeout: float = 60.0,
+    ) -> JsonObject | None:
+        """Watch one object until `accept` is content with it (None: it does not exist).
+
+        Raises TimeoutError with the last state in its arguments.
+        """
+        query = urlencode(
+            {"kind": kind, "name": name, "namespace": namespace or "default", "timeout": timeout}
+        )
+        last: JsonObject | None = None
+        with closing(self._client.stream("GET", f"/mininetes/v1/follow?{query}")) as states:
+            for state in states:
+                last = state.get("object")
+                if accept(last):
+                    return last
+        raise TimeoutError(f"{kind} {name} did not get there within {timeout:g} s", last)
+
+    def status(self) -> JsonObject:
+        """What runs: nodes, bridges with their flows, versions, errors of the controller."""
+        answer: JsonObject = self._client.request("GET", "/mininetes/v1/status")
+        return answer
+
+    # Traffic
+
+    def probe(
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        namespace: str = "default",
+        count: int = 1,
+        http: str | None = None,
+        family: int | None = None,
+        packet: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        captures: Sequence[Mapping[str, Any]] = (),
+    ) -> JsonObject:
+        """Send real traffic; the answer is the `Probe` contract. Raises ApiError (404, 400)."""
+        body = {
+            "from": source,
+            "to": target,
+            "port": port,
+            "namespace": namespace,
+            "count": count,
+            "http": http,
+            "family": family,
+            "packet": dict(packet) if packet else None,
+            "timeout": timeout,
+            "captures": [dict(capture) for capture in captures],
+        }
+        given = {field: value for field, value in body.items() if value is not None}
+        answer: JsonObject = self._client.request("POST", "/mininetes/v1/probe", given)
+        return answer
+
+    def capture(
+        self,
+        places: Sequence[str],
+        *,
+        filter: str = "",
+        seconds: float | None = None,
+        count: int | None = None,
+        file: BinaryIO | None = None,
+    ) -> Iterator[JsonObject]:
+        """Packets as they pass; with `file` they are written there as pcapng and nothing is yielded."""
+        body = {"places": list(places), "filter": filter, "seconds": seconds, "count": count}
+        given = {field: value for field, value in body.items() if value is not None}
+        for line in self._client.stream(
+            "POST", "/mininetes/v1/capture", {**given, "pcapng": file is not None}
+        ):
+            if file is None:
+                yield line
+            else:
+                file.write(bytes.fromhex(line["pcapng"]))
+                file.flush()
+
+    # Inside pods
+
+    def exec(
+        self, pod: str, command: Sequence[str], container: str | None = None, timeout: float = 60.0
+    ) -> Finished:
+        """Run a command in a pod's container and keep what it wrote. `pod` is `namespace/name`.
+
+        Raises subprocess.TimeoutExpired, and ApiError for a pod or container that does not run.
+        """
+        argv = self._exec_argv(pod, command, container, tty=False)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+        return Finished(
+            done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
+
+    def attach(
+        self, pod: str, command: Sequence[str], container: str | None = None, *, tty: bool = False
+    ) -> int:
+        """Run a command in a pod's container on this process's own stdin, stdout and stderr."""
+        return subprocess.call(self._exec_argv(pod, command, container, tty=tty))
+
+    def logs(
+        self, pod: str, container: str | None = None, *, previous: bool = False, follow: bool = False
+    ) -> Iterator[str]:
+        """What a container wrote, in pieces as they come. `pod` is `namespace/name`."""
+        namespace, _, name = pod.partition("/")
+        query = {
+            "container": container or "",
+            "previous": str(previous).lower(),
+            "follow": str(follow).lower(),
+        }
+        path = f"/mininetes/v1/logs/{namespace}/{name}?{urlencode(query)}"
+        for line in self._client.stream("GET", path):
+            yield line["text"]
+
+    def shell(self) -> int:
+        """Mininet's prompt, on this process's terminal."""
+        python = [sys.executable, "-m", "emulator.network.prompt"]
+        return subprocess.call(self._box.command(python))
+
+    def _exec_argv(self, pod: str, command: Sequence[str], container: str | None, *, tty: bool) -> list[str]:
+        namespace, _, name = pod.partition("/")
+        body = {
+            "namespace": namespace,
+            "pod": name,
+            "container": container,
+            "command": list(command),
+            "tty": tty,
+        }
+        answer = self._client.request("POST", "/mininetes/v1/exec-argv", body)
+        return list(self._box.command(answer["argv"]))
+
+    def _wait(self, started: float, timeout: float) -> Readiness:
+        left = max(0.0, started + timeout - time.monotonic())
+        patient = Client(self._box.socket, timeout=left + 30.0)
+        with closing(patient):
+            answer = patient.request("GET", f"/mininetes/v1/ready?timeout={left:.3f}")
+        return Readiness.from_json({**answer, "seconds": time.monotonic() - started})
+
+
+def _settled(manifest: Located | JsonObject, namespace: str) -> JsonObject:
+    """The object of a manifest, in `namespace` where it names none."""
+    obj: JsonObject = manifest if isinstance(manifest, dict) else manifest.object
+    if not kind_named(obj["kind"]).namespaced or obj["metadata"].get("namespace"):
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}
+
+
+def _key(obj: JsonObject) -> Key:
+    metadata = obj["metadata"]
+    return Key(obj["kind"], metadata.get("namespace", ""), metadata["name"])

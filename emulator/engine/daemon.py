@@ -1,0 +1,115 @@
+"""The engine: one process that holds a cluster's objects, network and pods together."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from emulator.api.objects import Key
+from emulator.api.store import Store
+from emulator.cluster import manager
+from emulator.cluster.admission import Admission
+from emulator.cluster.plan import wire
+from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.topology import parse_topology
+from emulator.engine.kubelets import Kubelets
+from emulator.engine.options import Options
+from emulator.engine.plumbing import PodPlumbing
+from emulator.engine.pods import PodLifecycle
+from emulator.engine.programming import Programming
+from emulator.engine.pulse import Pulse
+from emulator.engine.readiness import Readiness, failing_pods, unready_workloads, unsettled_pods
+from emulator.engine.reconciler import Reconciler
+from emulator.network.network import Network, Settings
+
+WATCHED_BY_CONTROLLER = frozenset(
+    {"Topology", "Namespace", "Node", "Pod", "Service", "EndpointSlice", "NetworkPolicy"}
+)
+"""Changes of these kinds may change flow tables; readiness waits for the controller to have seen them."""
+
+_WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
+
+
+class Engine:
+    """Everything that runs in the engine's process."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.options = Options.from_environment()
+        self.wiring = wire(parse_topology(self.options.topology))
+        self.store = Store(run_dir / "journal", Admission(self.wiring))
+        self.pulse = Pulse()
+        self.programming = Programming(self.pulse)
+        self.controller_arrived = asyncio.Event()
+        self.network_built = False
+        self.kubelets = Kubelets(run_dir, self.store)
+        settings = Settings(
+            ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
+        )
+        self._network = Network(self.wiring, settings)
+        self._reconciler = Reconciler(self.store, self.wiring, manager.reconcile, self.pulse)
+        self._flow_version = 0
+        """The last version at which an object changed that the controller looks at."""
+
+    async def run(self, serving: Callable[[], None]) -> None:
+        """Hold the cluster until cancelled; `serving` is called once objects can be read and written."""
+        key = Key("Topology", "", self.options.topology["metadata"]["name"])
+        if self.store.find(key) is None:
+            self.store.create(self.options.topology)
+        plumbing = PodPlumbing(self._network, self.wiring)
+        pods = PodLifecycle(self.store, plumbing, self.kubelets, self.programming)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._reconciler.run())
+            tasks.create_task(self.kubelets.run())
+            serving()
+            # A bridge that finds its controller listening connects at once; else it retries a second later.
+            await self.controller_arrived.wait()
+            await asyncio.to_thread(self._network.build)
+            await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
+            self.network_built = True
+            self.pulse.beat()
+            tasks.create_task(pods.run())
+
+    async def wait_ready(self, timeout: float) -> Readiness:
+        """Wait until everything in the store is in force, or `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(timeout):
+                await self.pulse.until(lambda: not any(self._missing()))
+        except TimeoutError:
+            pass
+        missing = tuple(self._missing())
+        failing = tuple(failing_pods(self.store.list("Pod")))
+        return Readiness(not missing, missing, failing, loop.time() - started)
+
+    def snapshot(self) -> Snapshot:
+        """All objects, now."""
+        return Snapshot(self.store.objects(), self.wiring)
+
+    def _missing(self) -> Iterator[str]:
+        """What readiness waits for, a phrase each."""
+        if not self.controller_arrived.is_set():
+            yield "the OpenFlow controller has not come up"
+        elif not self.network_built:
+            yield "the network is being built"
+        if not self._reconciler.is_settled:
+            yield "the control loops have not seen the latest objects"
+        for kind in _WORKLOADS:
+            yield from unready_workloads(self.store.list(kind))
+        yield from unsettled_pods(self.store.list("Pod"))
+        if self.programming.resource_version < self._flow_version:
+            yield "the switches have not confirmed the latest flows"
+        for error in self.programming.errors:
+            yield f"a switch refused its program: {error}"
+
+    async def _follow(self) -> None:
+        watch = self.store.watch()
+        self._flow_version = self.store.resource_version
+        while True:
+            self.pulse.beat()
+            for event in await watch.batch():
+                if event.object["kind"] in WATCHED_BY_CONTROLLER:
+                    self._flow_version = event.resource_version

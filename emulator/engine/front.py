@@ -1,0 +1,175 @@
+"""The engine's own routes, beside Kubernetes' paths: readiness, probes, logs, commands in pods."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from emulator.api.errors import bad_request
+from emulator.api.objects import JsonObject, Key
+from emulator.api.rest import make_app
+from emulator.engine import probing
+from emulator.engine.capturing import capture
+from emulator.engine.daemon import Engine
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_PREFIX = "/mininetes/v1"
+
+
+def make_front(engine: Engine) -> web.Application:
+    """The application that serves a cluster: its objects, and the routes of this module."""
+    app = make_app(engine.store)
+    routes = _Routes(engine)
+    app.middlewares.append(routes.notice_controller)
+    app.router.add_get(f"{_PREFIX}/status", routes.status)
+    app.router.add_get(f"{_PREFIX}/ready", routes.ready)
+    app.router.add_get(f"{_PREFIX}/follow", routes.follow)
+    app.router.add_post(f"{_PREFIX}/programmed", routes.programmed)
+    app.router.add_post(f"{_PREFIX}/probe", routes.probe)
+    app.router.add_post(f"{_PREFIX}/capture", routes.capture)
+    app.router.add_post(f"{_PREFIX}/exec-argv", routes.exec_argv)
+    app.router.add_get(f"{_PREFIX}/logs/{{namespace}}/{{pod}}", routes.logs)
+    return app
+
+
+class _Routes:
+    """The handlers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def notice_controller(self) -> Any:
+        """Middleware: the first who follows the changes is the controller, and it listens by then."""
+
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path == f"{_PREFIX}/changes":
+                self._engine.controller_arrived.set()
+                self._engine.pulse.beat()
+            return await handler(request)
+
+        return middleware
+
+    async def status(self, _: web.Request) -> web.Response:
+        """What runs."""
+        engine = self._engine
+        programs = engine.programming
+        return web.json_response(
+            {
+                "apiVersion": "mininetes.io/v1",
+                "kind": "Status",
+                "name": engine.options.name,
+                "topology": engine.wiring.name,
+                "nodes": [node.name for node in engine.wiring.nodes],
+                "bridges": {name: {"flows": program.flows} for name, program in programs.bridges.items()},
+                "programmedVersion": programs.resource_version,
+                "errors": list(programs.errors),
+            }
+        )
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Wait until everything is in force."""
+        timeout = _number(request.query, "timeout", 60.0)
+        readiness = await self._engine.wait_ready(timeout)
+        return web.json_response(readiness.as_json())
+
+    async def programmed(self, request: web.Request) -> web.Response:
+        """The controller acknowledges."""
+        try:
+            self._engine.programming.acknowledge(await request.json())
+        except (KeyError, TypeError, ValueError) as error:
+            raise bad_request(f"not an acknowledgement: {error!r}") from error
+        return web.json_response({})
+
+    async def probe(self, request: web.Request) -> web.Response:
+        """Send real traffic."""
+        return web.json_response(await probing.probe(self._engine.snapshot(), await _body(request)))
+
+    async def capture(self, request: web.Request) -> web.StreamResponse:
+        """Packets as they pass, a JSON value a line."""
+        return await _lines(request, capture(self._engine.snapshot(), await _body(request)))
+
+    async def exec_argv(self, request: web.Request) -> web.Response:
+        """The command that, run in the sandbox, runs a command in a container."""
+        body = await _body(request)
+        argv = self._engine.kubelets.exec_argv(
+            Key("Pod", str(body.get("namespace") or "default"), str(body.get("pod", ""))),
+            body.get("container"),
+            [str(word) for word in body.get("command") or ()],
+            tty=bool(body.get("tty")),
+        )
+        return web.json_response({"argv": argv})
+
+    async def logs(self, request: web.Request) -> web.StreamResponse:
+        """What a container wrote, a JSON value a piece."""
+        key = Key("Pod", request.match_info["namespace"], request.match_info["pod"])
+        pieces = self._engine.kubelets.logs(
+            key,
+            request.query.get("container") or None,
+            previous=request.query.get("previous") == "true",
+            follow=request.query.get("follow") == "true",
+        )
+        return await _lines(request, ({"text": piece} async for piece in pieces))
+
+    async def follow(self, request: web.Request) -> web.StreamResponse:
+        """One object's states, until the deadline."""
+        query = request.query
+        kind, name = query.get("kind", ""), query.get("name", "")
+        deadline = asyncio.get_running_loop().time() + _number(query, "timeout", 60.0)
+        namespace = query.get("namespace") or "default"
+        return await _lines(request, self._states(kind, namespace, name, deadline))
+
+    async def _states(
+        self, kind: str, namespace: str, name: str, deadline: float
+    ) -> AsyncIterator[JsonObject]:
+        store = self._engine.store
+        watch = store.watch({kind})
+        last: object = self
+        clock = asyncio.get_running_loop()
+        while True:
+            found = store.find(Key(kind, namespace, name)) or store.find(Key(kind, "", name))
+            if found is not last:
+                last = found
+                yield {"object": found}
+            try:
+                await asyncio.wait_for(watch.batch(), deadline - clock.time())
+            except TimeoutError:
+                return
+
+
+async def _body(request: web.Request) -> JsonObject:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise bad_request(f"not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise bad_request("not a JSON object")
+    return body
+
+
+def _number(query: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        return float(query.get(name, default))
+    except ValueError as error:
+        raise bad_request(f"{name} is not a number: {query[name]!r}") from error
+
+
+async def _lines(request: web.Request, values: AsyncIterator[JsonObject]) -> web.StreamResponse:
+    """Stream JSON values, one a line. A refusal before the first one still has a status of its own."""
+    iterator = aiter(values)
+    first = await anext(iterator, None)
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    with suppress(ConnectionResetError):
+        if first is not None:
+            await response.write(json.dumps(first).encode() + b"\n")
+            async for value in iterator:
+                await response.write(json.dumps(value).encode() + b"\n")
+        await response.write_eof()
+    return response

@@ -1,0 +1,53 @@
+"""Pods, as the network wants them: a place, a node and a port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from emulator.api.objects import JsonObject
+from emulator.cluster.ipam import index_of, pod_port
+from emulator.cluster.pods import addresses, is_host_network, node_name
+from emulator.cluster.wiring import Wiring
+from emulator.network.names import netns_path
+from emulator.network.network import Network, PodAttachment
+from emulator.verdict.places import Place, PlaceKind
+
+
+class PodPlumbing:
+    """Attaches pods to the network. Methods block; call them from a thread."""
+
+    def __init__(self, network: Network, wiring: Wiring) -> None:
+        self._network = network
+        self._wiring = wiring
+
+    def attach(self, pods: Sequence[JsonObject]) -> None:
+        """Give pods their interface; those of the host network use their node's."""
+        self._network.attach(list(self._attachments(pods)))
+
+    def adopt(self, pods: Sequence[JsonObject]) -> None:
+        """After a restart: keep what these pods have, and take away what belongs to no pod any more."""
+        self._network.adopt(list(self._attachments(pods)))
+
+    def detach(self, pods: Sequence[JsonObject]) -> None:
+        """Take pods off the network."""
+        self._network.detach([place_of(pod) for pod in pods if not is_host_network(pod)])
+
+    def _attachments(self, pods: Iterable[JsonObject]) -> Iterable[PodAttachment]:
+        for pod in pods:
+            node = node_name(pod)
+            found = addresses(pod)
+            if not is_host_network(pod) and node and found:
+                plan = self._wiring.node(node)
+                index = index_of(plan, found[0])
+                yield PodAttachment(place_of(pod), node, pod_port(self._wiring, node, index))
+
+
+def place_of(pod: JsonObject) -> str:
+    """`shop/web`: the pod's place."""
+    return str(Place(PlaceKind.POD, pod["metadata"]["name"], pod["metadata"]["namespace"]))
+
+
+def netns_of(pod: JsonObject) -> str:
+    """The path of the network namespace that the pod's containers live in."""
+    place = f"node/{node_name(pod)}" if is_host_network(pod) else place_of(pod)
+    return str(netns_path(place))

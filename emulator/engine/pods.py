@@ -1,0 +1,157 @@
+"""Brings pods to life and to their end: network first, then flows, then containers; and back.
+
+A pod that has a node and addresses gets its interface; when the controller has acknowledged the
+flows that guard it, its containers start. A pod that is to be deleted stops within its grace period,
+leaves the network, and then leaves the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from emulator.api.errors import ApiError
+from emulator.api.objects import JsonObject, Key, key_of
+from emulator.api.store import Store
+from emulator.cluster.pods import is_finished, is_terminating, node_name
+from emulator.engine.programming import Programming
+
+log = logging.getLogger(__name__)
+
+
+class PodNetwork(Protocol):
+    """The network's part: blocking calls, made from a thread."""
+
+    def attach(self, pods: Sequence[JsonObject]) -> None:
+        """Give pods their interface; those of the host network need none."""
+
+    def detach(self, pods: Sequence[JsonObject]) -> None:
+        """Take them off."""
+
+
+class Containers(Protocol):
+    """The container runtime's part."""
+
+    async def start(self, pod: JsonObject) -> None:
+        """Start the pod's containers; its status is reported as it changes."""
+
+    async def stop(self, pod: JsonObject, grace_seconds: float) -> None:
+        """End them; returns when nothing of the pod runs any more."""
+
+
+@dataclass(slots=True)
+class _Life:
+    """One pod, by uid, as far as it got."""
+
+    pod: JsonObject
+    starting: asyncio.Task[None] | None = None
+    stopping: asyncio.Task[None] | None = None
+
+
+class PodLifecycle:
+    """The kubelets of all nodes: see the module."""
+
+    def __init__(
+        self, store: Store, network: PodNetwork, containers: Containers, programming: Programming
+    ) -> None:
+        self._store = store
+        self._network = network
+        self._containers = containers
+        self._programming = programming
+        self._lives: dict[str, _Life] = {}
+        self._wake = asyncio.Event()
+
+    async def run(self, *, network_built: Awaitable[None]) -> None:
+        """Follow the store for ever, once there is a network."""
+        watch = self._store.watch({"Pod"})
+        await network_built
+        while True:
+            await self._step()
+            await watch.batch()
+
+    async def _step(self) -> None:
+        pods = {pod["metadata"]["uid"]: pod for pod in self._store.list("Pod")}
+        new = [pod for uid, pod in pods.items() if uid not in self._lives and _wants_life(pod)]
+        version = self._store.resource_version
+        alive = [pod for pod in new if not is_terminating(pod)]
+        if alive:
+            await asyncio.to_thread(self._network.attach, alive)
+        for pod in new:
+            self._lives[pod["metadata"]["uid"]] = life = _Life(pod)
+            if not is_terminating(pod):
+                life.starting = self._task(self._start(pod, version), pod)
+        for uid, life in list(self._lives.items()):
+            current = pods.get(uid)
+            if life.stopping is None and (current is None or is_terminating(current)):
+                life.stopping = self._task(self._stop(life, current), life.pod)
+
+    async def _start(self, pod: JsonObject, version: int) -> None:
+        await self._programming.wait(version)
+        await self._containers.start(pod)
+
+    async def _stop(self, life: _Life, current: JsonObject | None) -> None:
+        if life.starting is not None and not life.starting.done():
+            life.starting.cancel()
+            await asyncio.wait({life.starting})
+        grace = 0.0 if current is None else float(current["metadata"].get("deletionGracePeriodSeconds") or 0)
+        pod = current or life.pod
+        await self._containers.stop(pod, grace)
+        await asyncio.to_thread(self._network.detach, [pod])
+        self._lives.pop(pod["metadata"]["uid"], None)
+        try:
+            self._store.delete(key_of(pod), grace_seconds=0, uid=pod["metadata"]["uid"])
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+    def _task(self, work: Awaitable[None], pod: JsonObject) -> asyncio.Task[None]:
+        async def guarded() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("%s", key_of(pod))
+
+        return asyncio.get_running_loop().create_task(guarded())
+
+
+def status_writer(store: Store) -> Callable[[Key, str, JsonObject], None]:
+    """A function that merges what the runtime reports into a pod's status: (key, uid, status).
+
+    Addresses and the scheduler's condition stay as the control loops wrote them.
+    """
+
+    def write(key: Key, uid: str, status: JsonObject) -> None:
+        current = store.find(key)
+        if current is None or current["metadata"]["uid"] != uid:
+            return
+        merged = {**(current.get("status") or {}), **status}
+        merged["conditions"] = _merge_conditions(
+            (current.get("status") or {}).get("conditions") or (), status.get("conditions") or ()
+        )
+        metadata = {
+            field: value for field, value in current["metadata"].items() if field != "resourceVersion"
+        }
+        store.replace_status({**current, "metadata": metadata, "status": merged})
+
+    return write
+
+
+def _merge_conditions(old: Iterable[JsonObject], new: Iterable[JsonObject]) -> list[JsonObject]:
+    merged = {condition["type"]: condition for condition in old}
+    for condition in new:
+        if condition["type"] == "PodScheduled" and "PodScheduled" in merged:
+            continue
+        merged[condition["type"]] = condition
+    return list(merged.values())
+
+
+def _wants_life(pod: JsonObject) -> bool:
+    """Whether there is something to do: it has a node and an address to be reached at, or it is to go."""
+    if is_terminating(pod):
+        return True
+    return bool(node_name(pod)) and bool((pod.get("status") or {}).get("podIP")) and not is_finished(pod)

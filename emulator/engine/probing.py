@@ -1,0 +1,134 @@
+"""Probes, as the front receives them: words become places, places become namespaces and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from emulator.api.errors import ApiError, bad_request
+from emulator.api.objects import JsonObject
+from emulator.cluster.snapshot import Snapshot, controller_of
+from emulator.cluster.state import state_of
+from emulator.engine.plumbing import place_of
+from emulator.engine.targets import Directory, UnknownPlaceError
+from emulator.network.names import netns_path
+from emulator.probes import probe as sender
+from emulator.probes.request import (
+    DEFAULT_TIMEOUT,
+    Family,
+    HttpGet,
+    ProbeRequest,
+    Protocol,
+    RequestError,
+    Site,
+    Sites,
+    Target,
+    parse_port,
+)
+from emulator.verdict.places import Place, PlaceError, PlaceKind, parse_place
+
+_ETH0 = "eth0"
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Where everything is, at one moment."""
+
+    directory: Directory
+    sites: Sites
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Map:
+        """Draw the map."""
+        return cls(Directory(state_of(snapshot), _workload_pods(snapshot)), Sites(dict(_sites(snapshot))))
+
+
+async def probe(snapshot: Snapshot, body: JsonObject) -> JsonObject:
+    """Answer `POST /mininetes/v1/probe`. Raises ApiError for what makes no sense or does not exist."""
+    try:
+        chart = Map.of(snapshot)
+        request = _request(chart, body)
+        observation = await sender.probe(request, chart.sites)
+    except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:
+        raise bad_request(str(error)) from error
+    except UnknownPlaceError as error:
+        raise ApiError(404, "NotFound", str(error)) from error
+    return {**observation.as_json(), "spec": None}
+
+
+def _request(chart: Map, body: JsonObject) -> ProbeRequest:
+    namespace = str(body.get("namespace") or "default")
+    source = chart.directory.site_of(parse_place(body["from"], namespace))
+    place = parse_place(body["to"], namespace)
+    url = urlsplit(body["http"]) if body.get("http") else None
+    number, protocol = _port(chart, place, body, has_url=url is not None)
+    resolved = chart.directory.resolve(place, number, protocol)
+    family = cast(Family, int(body["family"])) if body.get("family") else None
+    return ProbeRequest(
+        source=source,
+        target=Target(resolved.place, resolved.addresses, resolved.port, resolved.candidates),
+        protocol=Protocol(protocol),
+        count=int(body.get("count") or 1),
+        timeout=float(body.get("timeout") or DEFAULT_TIMEOUT),
+        family=family,
+        http=HttpGet(_path(url), url.hostname or "") if url else None,
+        captures=tuple(
+            str(one["at"]) if isinstance(one, dict) else str(one) for one in body.get("captures") or ()
+        ),
+        packet=body.get("packet"),
+    )
+
+
+def _port(chart: Map, place: Place, body: JsonObject, *, has_url: bool) -> tuple[int | None, str]:
+    """The port asked for; without one a Service's only port, 80 for HTTP, else ICMP echo."""
+    if body.get("port"):
+        number, protocol = parse_port(str(body["port"]))
+        return number, protocol.value
+    if place.port:
+        return place.port.number or None, place.port.protocol
+    if place.kind is PlaceKind.SERVICE:
+        return chart.directory.only_port(place)
+    return (80, "tcp") if has_url else (None, "icmp")
+
+
+def _path(url: Any) -> str:
+    return f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
+
+
+def _sites(snapshot: Snapshot) -> Iterator[tuple[str, Site]]:
+    wiring = snapshot.wiring
+    for pod in snapshot.pods:
+        place = place_of(pod)
+        where = f"node/{pod['spec'].get('nodeName')}" if pod["spec"].get("hostNetwork") else place
+        yield place, Site(place, netns_path(where), _ETH0)
+    for place in (*(f"node/{n.name}" for n in wiring.nodes), *(f"ext/{h.name}" for h in wiring.external)):
+        yield place, Site(place, netns_path(place), _ETH0)
+    for bridge in wiring.bridges:
+        for port in bridge.ports:
+            yield port.name, Site(port.name, None, port.name)
+
+
+def _workload_pods(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """`Deployment/shop/web` → the names of its pods."""
+    found: dict[str, list[str]] = {}
+    for pod in snapshot.pods:
+        metadata = pod["metadata"]
+        for owner in _owners(snapshot, pod):
+            found.setdefault(f"{owner['kind']}/{metadata['namespace']}/{owner['name']}", []).append(
+                metadata["name"]
+            )
+    return {workload: tuple(names) for workload, names in found.items()}
+
+
+def _owners(snapshot: Snapshot, pod: JsonObject) -> Iterable[JsonObject]:
+    owner = controller_of(pod)
+    if owner is None:
+        return
+    yield owner
+    if owner["kind"] == "ReplicaSet":
+        parent = snapshot.get("ReplicaSet", pod["metadata"]["namespace"], owner["name"])
+        above = controller_of(parent) if parent else None
+        if above:
+            yield above

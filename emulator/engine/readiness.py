@@ -1,0 +1,126 @@
+"""Ready: every controller has seen the latest objects, every switch confirmed them, every pod is settled.
+
+A pod is settled when it is Ready, has finished, or cannot get any further by waiting: it fits no
+node, its containers crash again and again, or its configuration is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.api.objects import JsonObject
+from emulator.cluster.pods import is_finished, is_terminating, is_true
+
+FAILED_FOR_GOOD = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "InvalidImageName",
+    }
+)
+"""Reasons of a waiting container (as the kubelet writes them) that time alone does not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether everything asked for is in force; if not, what is missing, a phrase each."""
+
+    ready: bool
+    missing: tuple[str, ...]
+    failing: tuple[str, ...] = ()
+    """Pods that will not come up however long one waits: settled, but worth a warning."""
+    seconds: float = 0.0
+
+    def as_json(self) -> JsonObject:
+        """The answer of `GET /mininetes/v1/ready`."""
+        return {
+            "ready": self.ready,
+            "missing": list(self.missing),
+            "failing": list(self.failing),
+            "seconds": round(self.seconds, 3),
+        }
+
+    @classmethod
+    def from_json(cls, answer: Mapping[str, Any]) -> Readiness:
+        """The inverse of `as_json`."""
+        return cls(
+            bool(answer["ready"]),
+            tuple(answer["missing"]),
+            tuple(answer.get("failing", ())),
+            float(answer.get("seconds", 0.0)),
+        )
+
+
+def unsettled_pods(pods: Iterable[JsonObject]) -> Iterator[str]:
+    """What each pod that is still on its way waits for: `pod shop/web: ContainerCreating`."""
+    for pod in pods:
+        if is_terminating(pod):
+            yield f"pod {_name(pod)}: Terminating"
+        elif not (is_true(pod, "Ready") or is_finished(pod) or failure_of(pod)):
+            yield f"pod {_name(pod)}: {_waiting_for(pod)}"
+
+
+def failing_pods(pods: Iterable[JsonObject]) -> Iterator[str]:
+    """What each pod that will not come up suffers from: `pod shop/db: CrashLoopBackOff (db)`."""
+    for pod in pods:
+        reason = failure_of(pod)
+        if reason and not is_terminating(pod):
+            yield f"pod {_name(pod)}: {reason}"
+
+
+def unready_workloads(workloads: Iterable[JsonObject]) -> Iterator[str]:
+    """Workloads whose controllers have not yet acted on their newest specification."""
+    for workload in workloads:
+        metadata, status = workload["metadata"], workload.get("status") or {}
+        if status.get("observedGeneration", 0) < metadata.get("generation", 0):
+            yield f"{workload['kind'].lower()} {metadata['namespace']}/{metadata['name']}: not yet observed"
+
+
+def failure_of(pod: JsonObject) -> str:
+    """Why the pod cannot get any further; empty while it can."""
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason', 'Unschedulable')} ({condition.get('message', 'fits no node')})"
+    if status.get("phase") == "Failed":
+        return str(status.get("reason") or "Failed")
+    for container in _containers(status):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in FAILED_FOR_GOOD:
+            return _with_cause(waiting["reason"], container, waiting)
+    return ""
+
+
+def _with_cause(reason: str, container: JsonObject, waiting: JsonObject) -> str:
+    last = ((container.get("lastState") or {}).get("terminated") or {}).get("message")
+    cause = str(last or waiting.get("message") or "").strip()
+    return f"{reason} ({container['name']}: {cause})" if cause else f"{reason} ({container['name']})"
+
+
+def _containers(status: JsonObject) -> Iterator[JsonObject]:
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def _waiting_for(pod: JsonObject) -> str:
+    status = pod.get("status") or {}
+    if not (pod.get("spec") or {}).get("nodeName"):
+        return "waits for a node"
+    for container in _containers(status):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason"):
+            return f"{waiting['reason']} ({container['name']})"
+    unready = [
+        container["name"] for container in status.get("containerStatuses") or () if not container.get("ready")
+    ]
+    if unready:
+        return f"not ready ({', '.join(unready)})"
+    return str(status.get("phase") or "Pending")
+
+
+def _name(pod: JsonObject) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

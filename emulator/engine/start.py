@@ -1,0 +1,65 @@
+"""Starting a cluster: the topology is read and planned here, where its mistakes still have a place."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from emulator import sandbox
+from emulator.api.load import load_document
+from emulator.api.objects import JsonObject
+from emulator.cluster.plan import wire
+from emulator.cluster.topology import parse_topology
+from emulator.engine.options import Options
+
+SHIPPED = Path(__file__).resolve().parents[2] / "topologies"
+
+
+def start(
+    topology: str | Path, *, name: str, nodes: int | None, offload: bool, datapath: str
+) -> sandbox.Sandbox:
+    """Start the sandbox of a cluster, which lives on when this process ends.
+
+    Raises ManifestError for a bad topology and sandbox.SandboxError where it cannot run.
+    """
+    options = Options(name, read_topology(topology, nodes), datapath, offload)
+    python = sys.executable
+    box = sandbox.launch(
+        name,
+        services=[
+            sandbox.ServiceSpec("controller", (python, "-m", "controllers.runtime"), notify=True),
+            sandbox.ServiceSpec(
+                "engine", (python, "-m", "emulator.engine"), options.environment(), notify=True, listens=True
+            ),
+        ],
+        datapath=sandbox.Datapath(datapath),
+        offload=offload,
+    )
+    box.detach()
+    return box
+
+
+def read_topology(topology: str | Path, nodes: int | None) -> JsonObject:
+    """The Topology object of a shipped name or a file, sized to `nodes`; it is known to be sound.
+
+    Raises ManifestError with the place of the mistake.
+    """
+    located = load_document(find_topology(topology), "Topology")
+    obj: JsonObject = located.object
+    if nodes is not None:
+        annotations = {**(obj["metadata"].get("annotations") or {}), "mininetes.io/nodes": str(nodes)}
+        obj = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+    wire(parse_topology(obj))
+    return obj
+
+
+def find_topology(topology: str | Path) -> Path:
+    """The file of a topology: a path, or the name of a shipped one. Raises FileNotFoundError."""
+    path = Path(topology)
+    if path.suffix in (".yaml", ".yml", ".json") or path.exists():
+        return path
+    shipped = SHIPPED / f"{topology}.yaml"
+    if not shipped.exists():
+        known = ", ".join(sorted(entry.stem for entry in SHIPPED.glob("*.yaml")))
+        raise FileNotFoundError(f"no topology {str(topology)!r}; shipped are {known}, or give a file")
+    return shipped

@@ -1,0 +1,207 @@
+"""From the words of a probe to addresses: who is meant, and who may answer.
+
+A target has addresses to send to and *candidates*, the places where its packets may arrive:
+the endpoints of a Service, the pod that owns an address, the backends of a NodePort.
+Everything is read from the `ClusterState` and the objects; nothing is asked of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from emulator.cluster.model import ClusterState, Pod, Service, ServicePort
+from emulator.cluster.wiring import IPAddress
+from emulator.verdict.places import Place, PlaceKind
+
+_WORKLOADS = {
+    PlaceKind.DEPLOYMENT: "Deployment",
+    PlaceKind.STATEFUL_SET: "StatefulSet",
+    PlaceKind.DAEMON_SET: "DaemonSet",
+}
+
+
+class UnknownPlaceError(LookupError):
+    """No such pod, service, node, host or address; the message names what there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A place with its addresses, and the places where packets sent to them may arrive."""
+
+    place: str
+    addresses: tuple[IPAddress, ...]
+    candidates: tuple[str, ...]
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Answers where places are, for one state of the cluster."""
+
+    state: ClusterState
+    workload_pods: Mapping[str, tuple[str, ...]]
+    """`Deployment/shop/web` → names of its pods, in order of age."""
+
+    def site_of(self, place: Place) -> str:
+        """The place that traffic starts from; a workload is its first pod. Raises UnknownPlaceError."""
+        match place.kind:
+            case PlaceKind.POD:
+                return _pod_place(self._pod(place))
+            case PlaceKind.DEPLOYMENT | PlaceKind.STATEFUL_SET | PlaceKind.DAEMON_SET:
+                return _pod_place(self._workload(place))
+            case PlaceKind.NODE:
+                self._node_addresses(place.name)
+                return str(place)
+            case PlaceKind.EXTERNAL:
+                self._external_addresses(place.name)
+                return str(place)
+            case PlaceKind.ADDRESS:
+                owner = self._owner(ip_address(place.name))
+                if owner:
+                    return owner
+        raise UnknownPlaceError(
+            f"{place} is no place that can send: name a pod, a workload, a node or an ext/ host"
+        )
+
+    def resolve(self, place: Place, port: int | None, protocol: str) -> Resolved:
+        """Where to send for `place`, and who may answer on `port`. Raises UnknownPlaceError."""
+        match place.kind:
+            case PlaceKind.SERVICE:
+                return self._service(place, port, protocol)
+            case PlaceKind.NODE:
+                addresses = self._node_addresses(place.name)
+                return Resolved(
+                    str(place), addresses, self._behind_node_port(str(place), port, protocol), port
+                )
+            case PlaceKind.EXTERNAL:
+                return Resolved(str(place), self._external_addresses(place.name), (str(place),), port)
+            case PlaceKind.ADDRESS:
+                return self._address(ip_address(place.name), port, protocol)
+            case PlaceKind.NAME:
+                raise UnknownPlaceError(
+                    f"{place}: this cluster has no DNS server; name the service as svc/NAMESPACE/NAME"
+                )
+        pod = self._pod(place) if place.kind is PlaceKind.POD else self._workload(place)
+        return Resolved(_pod_place(pod), pod.addresses, (_pod_place(pod),), port)
+
+    def only_port(self, place: Place) -> tuple[int, str]:
+        """The port of a service that has one. Raises UnknownPlaceError when it has several."""
+        ports = self._find_service(place).ports
+        if len(ports) != 1:
+            choice = ", ".join(f"{port.port}/{port.protocol.lower()}" for port in ports) or "none"
+            raise UnknownPlaceError(f"{place} has {len(ports)} ports; say which with --port ({choice})")
+        return ports[0].port, ports[0].protocol.lower()
+
+    # The kinds of target
+
+    def _service(self, place: Place, port: int | None, protocol: str) -> Resolved:
+        service = self._find_service(place)
+        if port is None and len(service.ports) == 1:
+            port = service.ports[0].port
+        chosen = [p for p in service.ports if p.port == port and p.protocol.lower() == protocol]
+        candidates = _distinct(self._endpoint_places(chosen))
+        addresses: tuple[IPAddress, ...] = service.cluster_ips
+        if not addresses:
+            endpoints = [endpoint for p in chosen for endpoint in p.endpoints if endpoint.ready]
+            addresses = tuple(dict.fromkeys(endpoint.address for endpoint in endpoints))
+            port = endpoints[0].port if endpoints else port
+        if not addresses:
+            raise UnknownPlaceError(f"{place} is headless and has no ready endpoint to send to")
+        return Resolved(str(place), addresses, candidates, port)
+
+    def _address(self, address: IPAddress, port: int | None, protocol: str) -> Resolved:
+        for service in self.state.services:
+            if address in _frontends(service):
+                chosen = [p for p in service.ports if p.port == port and p.protocol.lower() == protocol]
+                return Resolved(str(address), (address,), _distinct(self._endpoint_places(chosen)), port)
+        owner = self._owner(address)
+        if owner and owner.startswith("node/"):
+            return Resolved(str(address), (address,), self._behind_node_port(owner, port, protocol), port)
+        return Resolved(str(address), (address,), (owner,) if owner else (), port)
+
+    def _behind_node_port(self, node: str, port: int | None, protocol: str) -> tuple[str, ...]:
+        chosen = [
+            p
+            for s in self.state.services
+            for p in s.ports
+            if p.node_port == port and p.protocol.lower() == protocol
+        ]
+        return _distinct(self._endpoint_places(chosen)) if port and chosen else (node,)
+
+    def _endpoint_places(self, ports: Iterable[ServicePort]) -> Iterator[str]:
+        for port in ports:
+            for endpoint in port.endpoints:
+                place = self._owner(endpoint.address)
+                if place:
+                    yield place
+
+    # Looking things up
+
+    def _pod(self, place: Place) -> Pod:
+        for pod in self.state.pods:
+            if (pod.ref.namespace, pod.ref.name) == (place.namespace, place.name):
+                return pod
+        for short, kind in _WORKLOADS.items():
+            if f"{kind}/{place.namespace}/{place.name}" in self.workload_pods:
+                meant = Place(short, place.name, place.namespace)
+                raise UnknownPlaceError(f"no running pod {place}; did you mean {meant}?")
+        raise UnknownPlaceError(f"no running pod {place}; `mininetes get pods -A` lists them")
+
+    def _workload(self, place: Place) -> Pod:
+        names = self.workload_pods.get(f"{_WORKLOADS[place.kind]}/{place.namespace}/{place.name}")
+        if names is None:
+            raise UnknownPlaceError(
+                f"no {place}; `mininetes get {place.kind} -n {place.namespace}` lists them"
+            )
+        for pod in self.state.pods:
+            if pod.ref.namespace == place.namespace and pod.ref.name in names and not pod.terminating:
+                return pod
+        raise UnknownPlaceError(f"{place} has no running pod")
+
+    def _find_service(self, place: Place) -> Service:
+        for service in self.state.services:
+            if (service.ref.namespace, service.ref.name) == (place.namespace, place.name):
+                return service
+        raise UnknownPlaceError(f"no service {place}; `mininetes get services -A` lists them")
+
+    def _node_addresses(self, name: str) -> tuple[IPAddress, ...]:
+        for node in self.state.wiring.nodes:
+            if node.name == name:
+                return tuple(interface.ip for interface in node.addresses)
+        known = ", ".join(node.name for node in self.state.wiring.nodes)
+        raise UnknownPlaceError(f"no node {name!r}; the nodes are {known}")
+
+    def _external_addresses(self, name: str) -> tuple[IPAddress, ...]:
+        for host in self.state.wiring.external:
+            if host.name == name:
+                return tuple(interface.ip for interface in host.addresses)
+        known = ", ".join(f"ext/{host.name}" for host in self.state.wiring.external)
+        raise UnknownPlaceError(f"no host ext/{name} outside the cluster; there are {known}")
+
+    def _owner(self, address: IPAddress) -> str | None:
+        """The place that has `address` on an interface."""
+        wiring = self.state.wiring
+        for node in wiring.nodes:
+            if address in node.pod_gateways or any(address == interface.ip for interface in node.addresses):
+                return f"node/{node.name}"
+        for pod in self.state.pods:
+            if address in pod.addresses:
+                return _pod_place(pod)
+        for host in wiring.external:
+            if any(address == interface.ip for interface in host.addresses):
+                return f"ext/{host.name}"
+        return None
+
+
+def _pod_place(pod: Pod) -> str:
+    return str(Place(PlaceKind.POD, pod.ref.name, pod.ref.namespace))
+
+
+def _frontends(service: Service) -> set[IPAddress]:
+    return {*service.cluster_ips, *service.external_ips, *(entry.address for entry in service.load_balancer)}
+
+
+def _distinct(places: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(places))
