@@ -1,11 +1,12 @@
-"""The sandbox: namespaces, a private Open vSwitch and supervised services. The only room that touches the host.
+"""The sandbox: namespaces, a private Open vSwitch, supervised services. The only room that touches the host.
 
-    with launch("demo", services=[ServiceSpec("engine", (sys.executable, "-m", "emulator.engine"), notify=True)]) as box:
+    engine = ServiceSpec("engine", (sys.executable, "-m", "emulator.engine"), notify=True)
+    with launch("demo", services=[engine]) as box:
         box.wait("engine", timeout=10)
         box.enter(["ovs-vsctl", "show"])
 
-`docs/architecture.md` tells which processes there are. Names are imported on use: the launcher and the first process
-of a sandbox live in this package too and have to start fast.
+`docs/architecture.md` tells which processes there are. Names are imported on use: the launcher and the
+first process of a sandbox live in this package too and have to start fast.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
     from emulator.sandbox.sandbox import Sandbox, all, find, launch
     from emulator.sandbox.services import ServiceSpec
 
-__all__ = ["Datapath", "Sandbox", "SandboxError", "ServiceSpec", "all", "find", "inherited_listeners", "launch"]
+__all__ = [
+    "Datapath",
+    "Sandbox",
+    "SandboxError",
+    "ServiceSpec",
+    "all",
+    "find",
+    "inherited_listeners",
+    "launch",
+]
 
 _HOMES = {
     "Datapath": "openvswitch",

@@ -1,7 +1,7 @@
 """From the host into fresh namespaces: the short-lived process between the janitor and the first process.
 
-`build` runs in a child of the janitor, which has the right to prepare mounts. It ends as soon as the first process
-is there, which then belongs to the janitor.
+`build` runs in a child of the janitor, which has the right to prepare mounts. It ends as soon as the first
+process is there, which then belongs to the janitor.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from emulator.sandbox import kernel
 from emulator.sandbox.filesystem import Step, finish, prepare
-from emulator.sandbox.identity import IdMap, Identity, become_root, write_maps
+from emulator.sandbox.identity import Identity, IdMap, become_root, write_maps
 from emulator.sandbox.kernel import Namespace
 from emulator.sandbox.openvswitch import DIRECTORY
 from emulator.sandbox.pipes import Rendezvous
@@ -20,10 +20,12 @@ from emulator.sandbox.pipes import Rendezvous
 SANDBOX = Namespace.USER | Namespace.MOUNT | Namespace.PID | Namespace.NET | Namespace.UTS | Namespace.IPC
 
 
-def build(steps: Sequence[Step], identity: Identity, janitor: Rendezvous, argv: Sequence[str], env: dict[str, str]) -> None:
-    """Make the namespaces and start `argv` with `env` in them as the first process; returns in the short-lived process.
+def build(
+    steps: Sequence[Step], identity: Identity, janitor: Rendezvous, argv: Sequence[str], env: dict[str, str]
+) -> None:
+    """Make the namespaces and start `argv` with `env` in them as the first process.
 
-    The other side of `janitor` must answer with `serve`.
+    Returns in the short-lived process. The other side of `janitor` must answer with `serve`.
     """
     kernel.unshare(Namespace.MOUNT)
     prepare(steps, root=identity.root, users=_user_namespace(identity))

@@ -1,10 +1,10 @@
 """The control socket: one JSON object a line in each direction, one request a connection.
 
-    {"do": "status"}                   -> {"services": {name: {"state", "pid", "restarts", "lastExit", "status"}}}
-    {"do": "wait", "service": name}    -> {"state": ...}, as soon as it is ready, or has crashed often
-    {"do": "restart", "service": name} -> {"state": ..., "pid": ...}: the process is told to end, and comes back
-    {"do": "stop"}                     -> {}
-    anything wrong                     -> {"error": text}
+{"do": "status"}                   -> {"services": {name: {"state", "pid", "restarts", "lastExit", "status"}}}
+{"do": "wait", "service": name}    -> {"state": ...}, as soon as it is ready, or has crashed often
+{"do": "restart", "service": name} -> {"state": ..., "pid": ...}: the process is told to end, and comes back
+{"do": "stop"}                     -> {}
+anything wrong                     -> {"error": text}
 """
 
 from __future__ import annotations

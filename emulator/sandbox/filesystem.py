@@ -1,9 +1,9 @@
 """What the sandbox sees of the host's files: everything read-only, nobody's home, nothing of other clusters.
 
-The host's tree stays where it is, so that interpreters, tools and their libraries work unchanged. Over it lie fresh
-file systems (`Hide`), and on these the few directories that the sandbox needs from below (`Expose`). All of it
-is mounted while preparing, one user namespace above the sandbox: inside, these mounts are locked, and not even the
-sandbox's root can unmount them or make them writable again.
+The host's tree stays where it is, so that interpreters, tools and their libraries work unchanged. Over it
+lie fresh file systems (`Hide`), and on these the few directories that the sandbox needs from below
+(`Expose`). All of it is mounted while preparing, one user namespace above the sandbox: inside, these mounts
+are locked, and not even the sandbox's root can unmount them or make them writable again.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ Step = Hide | Expose
 def plan(code: Iterable[str], run_dir: str, homes: Iterable[str]) -> tuple[Step, ...]:
     """Order what is hidden and exposed, outer directories first.
 
-    `code` are the directories that interpreter and project are read from, `run_dir` is what the sandbox may write,
-    `homes` are directories to hide beside the usual ones.
+    `code` are the directories that interpreter and project are read from, `run_dir` is what the sandbox may
+    write, `homes` are directories to hide beside the usual ones.
     """
     trees = {os.path.realpath(path) for path in code}
     hides = {"/tmp": 0o1777, "/var/tmp": 0o1777, "/run": 0o755, "/root": 0o755, "/home": 0o755}
     hides.update({os.path.realpath(home): 0o755 for home in homes})
     for tree in trees:
-        hides.update({parent: 0o755 for parent in _closed_parents(tree)})
+        hides.update(dict.fromkeys(_closed_parents(tree), 493))
     hides.pop("/", None)
     steps: list[Step] = [Hide(path, mode) for path, mode in hides.items()]
     steps += [Expose(path, path) for path in trees]
@@ -87,15 +87,16 @@ def _closed_parents(path: str) -> list[str]:
 def prepare(steps: Sequence[Step], *, root: int, users: int | None) -> None:
     """Build the view in a fresh mount namespace of this process's own.
 
-    `root` is the id of the sandbox's root; `users` a descriptor of a user namespace with the sandbox's map, through
-    which files of the host's root are seen as the sandbox's root's (None where they already are).
+    `root` is the id of the sandbox's root; `users` a descriptor of a user namespace with the sandbox's map,
+    through which files of the host's root are seen as the sandbox's root's (None where they already are).
     """
     kernel.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
     trees = {step: _take(step, users) for step in steps if isinstance(step, Expose)}
     devices = {name: kernel.clone_tree(f"/dev/{name}") for name in _DEVICES if os.path.exists(f"/dev/{name}")}
     tun = kernel.clone_tree("/dev/net/tun") if os.path.exists("/dev/net/tun") else None
     kernel.change_tree("/", add=MountAttribute.READ_ONLY | MountAttribute.NO_SUID)
-    # A locked read-only /proc would forbid to mount the sandbox's own one, whose net sysctls must be writable.
+    # A locked read-only /proc would forbid to mount the sandbox's own one, whose net sysctls must be
+    # writable.
     kernel.change_tree("/proc", remove=MountAttribute.READ_ONLY)
     for step in steps:
         if isinstance(step, Hide):
@@ -116,13 +117,16 @@ def _take(step: Expose, users: int | None) -> int:
         try:
             kernel.change_tree(tree, add=MountAttribute.ID_MAPPED, users=users)
         except OSError as error:
-            # Then files that only root may read stay out of reach; a file system without this feature is no reason to stop.
+            # Then files that only root may read stay out of reach; a file system without this feature is no
+            # reason to stop.
             if not kernel.is_unsupported(error):
                 raise
     return tree
 
 
-def _mount_empty(path: str, mode: int, root: int, flags: MountFlag = MountFlag.NO_SUID | MountFlag.NO_DEV) -> None:
+def _mount_empty(
+    path: str, mode: int, root: int, flags: MountFlag = MountFlag.NO_SUID | MountFlag.NO_DEV
+) -> None:
     kernel.mount("mininetes", path, "tmpfs", flags, f"mode={mode:o},uid={root},gid={root}")
 
 
@@ -157,7 +161,13 @@ def finish(openvswitch: str) -> None:
     kernel.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
     guarded = MountFlag.NO_SUID | MountFlag.NO_DEV | MountFlag.NO_EXEC
     kernel.mount("proc", "/proc", "proc", guarded)
-    kernel.mount("devpts", "/dev/pts", "devpts", MountFlag.NO_SUID | MountFlag.NO_EXEC, "newinstance,ptmxmode=0666,mode=620")
+    kernel.mount(
+        "devpts",
+        "/dev/pts",
+        "devpts",
+        MountFlag.NO_SUID | MountFlag.NO_EXEC,
+        "newinstance,ptmxmode=0666,mode=620",
+    )
     try:
         kernel.mount("sysfs", "/sys", "sysfs", guarded | MountFlag.READ_ONLY)
     except PermissionError:

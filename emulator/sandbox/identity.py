@@ -1,9 +1,10 @@
 """Who the sandbox's users are on the host.
 
-Root and ordinary users take the same two steps. A *preparing* step may change mounts and give ids away; then
-comes the sandbox's own user namespace, in which everything runs. Root prepares with its own rights. An ordinary
-user prepares inside an outer user namespace that maps the user to 0 and, where newuidmap allows it, a range of
-subordinate ids behind it. Mounts made while preparing are locked for everything inside (mount_namespaces(7)).
+Root and ordinary users take the same two steps. A *preparing* step may change mounts and give ids away;
+then comes the sandbox's own user namespace, in which everything runs. Root prepares with its own rights. An
+ordinary user prepares inside an outer user namespace that maps the user to 0 and, where newuidmap allows
+it, a range of subordinate ids behind it. Mounts made while preparing are locked for everything inside
+(mount_namespaces(7)).
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ IdMap = tuple[Extent, ...]
 
 @dataclass(frozen=True)
 class Identity:
-    """The maps of the outer namespace (users, groups; None when the caller prepares with its own rights) and the inner."""
+    """Who is who in the two user namespaces, as pairs of maps for users and for groups.
+
+    `outer` is None when the caller prepares with its own rights.
+    """
 
     outer: tuple[IdMap, IdMap] | None
     inner: tuple[IdMap, IdMap]
@@ -55,16 +59,28 @@ class Identity:
 def identify() -> Identity:
     """Choose the maps for the user who runs this process."""
     if has_admin_rights():
-        extents = (Extent(0, FIRST_FOR_ROOT, RANGE) if _is_mapped(FIRST_FOR_ROOT, RANGE) else Extent(0, 0, 1),)
+        extents = (
+            Extent(0, FIRST_FOR_ROOT, RANGE) if _is_mapped(FIRST_FOR_ROOT, RANGE) else Extent(0, 0, 1),
+        )
         return Identity(None, (extents, extents))
     users, groups = _subordinate("/etc/subuid"), _subordinate("/etc/subgid")
-    if users is None or groups is None or shutil.which("newuidmap") is None or shutil.which("newgidmap") is None:
+    if (
+        users is None
+        or groups is None
+        or shutil.which("newuidmap") is None
+        or shutil.which("newgidmap") is None
+    ):
         single = (Extent(0, 0, 1),)
         return Identity(((Extent(0, os.geteuid(), 1),), (Extent(0, os.getegid(), 1),)), (single, single))
     return Identity(
         ((Extent(0, os.geteuid(), 1), users), (Extent(0, os.getegid(), 1), groups)),
-        ((Extent(0, 0, users.count + 1),), (Extent(0, 0, groups.count + 1),)),
+        (_onto_itself(users), _onto_itself(groups)),
     )
+
+
+def _onto_itself(behind: Extent) -> IdMap:
+    # The kernel takes no extent that crosses from one extent of the parent's map into the next.
+    return Extent(0, 0, 1), Extent(1, 1, behind.count)
 
 
 def has_admin_rights() -> bool:
@@ -109,7 +125,7 @@ def write_maps(pid: int, maps: tuple[IdMap, IdMap]) -> None:
 
 
 def map_outer(pid: int, maps: tuple[IdMap, IdMap]) -> None:
-    """Write the maps of an ordinary user's outer namespace, through newuidmap where they need more than one id.
+    """Write the maps of an ordinary user's outer namespace; for more than one id through newuidmap.
 
     Raises OSError, or ChildProcessError when newuidmap refuses.
     """
@@ -125,7 +141,7 @@ def map_outer(pid: int, maps: tuple[IdMap, IdMap]) -> None:
 
 
 def become_root() -> None:
-    """Take the ids 0 of the user namespace that this process is in; drops other groups where that is allowed."""
+    """Take the ids 0 of this process's user namespace, and drop other groups where that is allowed."""
     if Path("/proc/self/setgroups").read_text().strip() == "allow":
         os.setgroups([])
     os.setresgid(0, 0, 0)

@@ -1,8 +1,8 @@
-"""The first process of a sandbox: starts the units, reaps what dies, restarts it, and answers on the control socket.
+"""The first process of a sandbox: starts the units, reaps and restarts what dies, answers requests.
 
-The janitor starts it with the descriptor of its configuration (`InitConfig`) as the only argument. It ends, and
-the kernel ends everything else in the sandbox with it, when it is told to stop or when the launcher or the
-janitor outside is gone.
+The janitor starts it with the descriptor of its configuration (`InitConfig`) as the only argument. It
+ends, and the kernel ends everything else in the sandbox with it, when it is told to stop or when the launcher
+or the janitor outside is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from emulator.sandbox import listeners
 from emulator.sandbox.control import Conversation, Message, listen, status, waited
@@ -39,6 +40,7 @@ _IFF_UP = 0x1
 _FIRST_LISTENER = 3
 _TAIL = 15
 _NOT_FOUND = 127
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ class Init:
         self._supervisor = Supervisor(config.units)
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[], None]] = {}
-        self._notify = {unit.name: self._notify_socket(unit.name) for unit in config.units if unit.ready is Ready.NOTIFY}
+        self._notify = {
+            unit.name: self._notify_socket(unit.name) for unit in config.units if unit.ready is Ready.NOTIFY
+        }
         self._listeners = (_high(config.api), _high(listen(API_SOCKET).detach()))
         self._conversations: dict[int, Conversation] = {}
         self._announced = False
@@ -140,24 +144,26 @@ class Init:
 
     def _start(self, unit: Unit) -> None:
         env = {**self._config.env, **unit.env}
-        log = (os.POSIX_SPAWN_OPEN, 1, f"{LOGS}/{unit.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        actions: list[tuple[int, ...] | tuple[object, ...]] = [
+        log = f"{LOGS}/{unit.name}.log"
+        actions: list[tuple[Any, ...]] = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            log,
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
         if unit.name in self._notify:
             env["NOTIFY_SOCKET"] = _notify_path(unit.name)
         if unit.listens:
             places = range(_FIRST_LISTENER, _FIRST_LISTENER + len(self._listeners))
-            actions += [(os.POSIX_SPAWN_DUP2, fd, place) for fd, place in zip(self._listeners, places, strict=True)]
+            actions += [
+                (os.POSIX_SPAWN_DUP2, fd, place) for fd, place in zip(self._listeners, places, strict=True)
+            ]
             env[listeners.VARIABLE] = ":".join(map(str, places))
         try:
             pid = os.posix_spawnp(
-                unit.argv[0], unit.argv, env, file_actions=actions, setsid=True, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
+                unit.argv[0], unit.argv, env, file_actions=actions, setsid=True, setsigdef=_IGNORED_BY_PYTHON
             )
         except OSError as error:
-            with open(f"{LOGS}/{unit.name}.log", "a") as file:
+            with open(log, "a") as file:
                 print(f"{unit.argv[0]}: {error.strerror}", file=file)
             self._supervisor.started(unit.name, 0, time.monotonic())
             self._on_exit(self._supervisor.lives[unit.name], _NOT_FOUND)
@@ -225,8 +231,11 @@ class Init:
         receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         receiver.bind(_notify_path(name))
         receiver.setblocking(False)
-        self._watch(receiver.fileno(), lambda: self._supervisor.notified(name, receiver.recv(4096).decode().splitlines()))
+        self._watch(receiver.fileno(), lambda: self._on_notification(name, receiver))
         return receiver
+
+    def _on_notification(self, name: str, receiver: socket.socket) -> None:
+        self._supervisor.notified(name, receiver.recv(4096).decode(errors="replace").splitlines())
 
     def _accept(self, control: socket.socket) -> None:
         with suppress(BlockingIOError):
@@ -285,7 +294,8 @@ def _describe_failure(unit: Unit, code: int) -> dict[str, object]:
         with suppress(OSError), open(path, errors="replace") as file:
             log += file.readlines()[-_TAIL:]
     ending = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-    return {"message": f"{unit.name} did not start ({ending})", "log": "".join(log), "hint": "run: mininetes doctor"}
+    message = f"{unit.name} did not start ({ending})"
+    return {"message": message, "log": "".join(log), "hint": "run: mininetes doctor"}
 
 
 def _notify_path(name: str) -> str:
@@ -305,7 +315,10 @@ def _raise_loopback() -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Set up what belongs to the fresh namespaces, then serve; the one argument is the configuration's descriptor."""
+    """Set up what belongs to the fresh namespaces, then serve.
+
+    The argument is the descriptor that the configuration is read from.
+    """
     with open(int(arguments[0])) as file:
         config = InitConfig.load(file.read())
     for fd in (config.report, config.control, config.api, *config.lifelines):

@@ -1,8 +1,9 @@
 """The janitor: makes a sandbox, outlives whoever dies, and removes what a sandbox leaves in the file system.
 
-It is a child of the launcher. Each watches the other: the kernel removes all processes, interfaces and mounts of
-a sandbox by itself when the first process dies, but files on the host need a living process. The janitor keeps the
-rights of the preparing step, since files in the run directory may belong to any user of the sandbox.
+It is a child of the launcher. Each watches the other: the kernel removes all processes, interfaces and
+mounts of a sandbox by itself when the first process dies, but files on the host need a living process. The
+janitor keeps the rights of the preparing step, since files in the run directory may belong to any user of
+the sandbox.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Ends:
 
 
 def become_preparer(identity: Identity, launcher: Rendezvous) -> None:
-    """Take the rights of the preparing step; the launcher, asked with one message, writes the maps where needed."""
+    """Take the rights of the preparing step; the launcher, asked by a message, writes the maps if need be."""
     if identity.outer is not None:
         kernel.unshare(Namespace.USER)
         kernel.allow_inspection()
@@ -109,7 +110,14 @@ def _start(order: Order, identity: Identity, ends: Ends, api: socket.socket, con
     """Run the builder; returns the id of the first process. Raises ChildProcessError when there is none."""
     alive, life = os.pipe()
     config = InitConfig(
-        order.name, order.units, order.needed, order.env, ends.report, (ends.lifeline, alive), control.fileno(), api.fileno()
+        order.name,
+        order.units,
+        order.needed,
+        order.env,
+        ends.report,
+        (ends.lifeline, alive),
+        control.fileno(),
+        api.fileno(),
     )
     memory = os.memfd_create("mininetes-init")
     os.write(memory, config.dump().encode())
@@ -132,7 +140,9 @@ def _start(order: Order, identity: Identity, ends: Ends, api: socket.socket, con
             code = 0
         except (OSError, EOFError) as error:
             with suppress(OSError):
-                write_line(ends.report, {"event": "failed", "message": str(error), "hint": "run: mininetes doctor"})
+                write_line(
+                    ends.report, {"event": "failed", "message": str(error), "hint": "run: mininetes doctor"}
+                )
         finally:
             os._exit(code)
     theirs.close()
@@ -153,7 +163,7 @@ def _make_directories(var: Path, root: int) -> None:
 
 
 def _listen_for_clients(path: Path) -> socket.socket:
-    """Bind the socket of the REST front, owned by the launching user, in a directory that nobody else can write."""
+    """Bind the socket of the REST front, owned by the launching user, where nobody else can write."""
     while True:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = path.parent.stat()

@@ -40,6 +40,8 @@ class MountAttribute(IntFlag):
     ID_MAPPED = 0x00100000
 
 
+NO_ATTRIBUTE = MountAttribute(0)
+
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
@@ -111,7 +113,9 @@ def mount(source: str | None, target: str, kind: str | None, flags: MountFlag, o
 def clone_tree(path: str) -> int:
     """Take a detached copy of the mounts at and below `path`; returns its file descriptor."""
     flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE
-    return _syscall(f"open_tree {path}", _SYS_OPEN_TREE, ctypes.c_int(_AT_FDCWD), _path(path), ctypes.c_uint(flags))
+    return _syscall(
+        f"open_tree {path}", _SYS_OPEN_TREE, ctypes.c_int(_AT_FDCWD), _path(path), ctypes.c_uint(flags)
+    )
 
 
 def attach_tree(tree: int, target: str) -> None:
@@ -128,7 +132,11 @@ def attach_tree(tree: int, target: str) -> None:
 
 
 def change_tree(
-    tree: int | str, *, add: MountAttribute = MountAttribute(0), remove: MountAttribute = MountAttribute(0), users: int = -1
+    tree: int | str,
+    *,
+    add: MountAttribute = NO_ATTRIBUTE,
+    remove: MountAttribute = NO_ATTRIBUTE,
+    users: int = -1,
 ) -> None:
     """Change the attributes of every mount at and below a path or a detached copy.
 

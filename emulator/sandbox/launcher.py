@@ -1,7 +1,8 @@
 """The launcher: the process on the host that holds a sandbox. It ends when the sandbox does, and the reverse.
 
-Started by `emulator.sandbox.launch` with the descriptor of a socket, from which it reads its order and to which it
-reports, both as lines of JSON. Until it hears `{"do": "detach"}` the sandbox dies with the process that ordered it.
+Started by `emulator.sandbox.launch` with the descriptor of a socket, from which it reads its order and to
+which it reports, both as lines of JSON. Until it hears `{"do": "detach"}` the sandbox dies with the process
+that ordered it.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ class Launcher:
 
 
 def _map_on_request(rendezvous: Rendezvous, child: int, identity: Identity) -> None:
-    """Write the maps of the child's outer namespace once it asks; a child that dies instead shows by its death."""
+    """Write the maps of the child's outer namespace once it asks; that it died instead shows elsewhere."""
     with suppress(EOFError, BrokenPipeError):
         if identity.outer is not None:
             rendezvous.hear()

@@ -10,7 +10,7 @@ VARIABLE = "MININETES_LISTENERS"
 
 
 def inherited_listeners() -> tuple[socket.socket, ...]:
-    """The listening Unix sockets of the REST front, one reached from the host and one from inside the sandbox.
+    """The listening Unix sockets of the REST front: one reached from the host, one from inside the sandbox.
 
     They were bound before this process started and outlive it. Empty when the process was not started by a
     sandbox as a service that `listens`.

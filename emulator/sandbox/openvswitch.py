@@ -1,4 +1,4 @@
-"""The private Open vSwitch of a sandbox: its two daemons and the steps before them, as units for the first process."""
+"""The private Open vSwitch of a sandbox: its two daemons and the steps before them, as units."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def schema() -> str:
 
 
 def units(datapath: Datapath, *, offload: bool) -> tuple[Unit, ...]:
-    """What has to run before anything else; `offload` switches userspace TSO on, which must precede ovs-vswitchd."""
+    """What has to run before anything else; `offload` switches userspace TSO on, in time."""
     database = f"{DIRECTORY}/conf.db"
     settings = [f"other_config:userspace-tso-enable={str(offload).lower()}"]
     return (

@@ -9,12 +9,12 @@ from typing import Any
 from emulator.sandbox.places import Process
 from emulator.sandbox.services import Ready, Unit
 
-BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from emulator.sandbox.{module} import main; main(sys.argv[2:])"
+_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); import emulator.sandbox.{0} as m; m.main(sys.argv[2:])"
 
 
 def python_argv(interpreter: str, module: str, project: str, *arguments: str) -> list[str]:
     """Start a module of this room fast: without site-packages, user settings or environment."""
-    return [interpreter, "-I", "-S", "-c", BOOT.format(module=module), project, *arguments]
+    return [interpreter, "-I", "-S", "-c", _BOOT.format(module), project, *arguments]
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,11 @@ class Order:
 
 def unit_from(fields: dict[str, Any]) -> Unit:
     """A unit from what JSON made of it."""
-    return Unit(**{**fields, "argv": tuple(fields["argv"]), "after": tuple(fields["after"]), "ready": Ready(fields["ready"])})
+    return Unit(
+        **{
+            **fields,
+            "argv": tuple(fields["argv"]),
+            "after": tuple(fields["after"]),
+            "ready": Ready(fields["ready"]),
+        }
+    )

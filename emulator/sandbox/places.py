@@ -121,11 +121,11 @@ class Record:
 
     @classmethod
     def load(cls, run_dir: Path) -> Record | None:
-        """Read the file; None when there is none, it is damaged, or it speaks of an earlier boot or a dead init."""
+        """Read the file; None when there is none of a sandbox that runs."""
         try:
             fields = json.loads((run_dir / "state.json").read_text())
-            processes = {role: Process(**fields.pop(role)) for role in ("init", "launcher", "janitor")}
-            record = cls(**fields, **processes)
+            fields.update({role: Process(**fields[role]) for role in ("init", "launcher", "janitor")})
+            record = cls(**fields)
         except (OSError, ValueError, TypeError, KeyError):
             return None
         return record if record.boot == boot_id() and record.init.alive() else None
@@ -139,7 +139,8 @@ def boot_id() -> str:
 def lock(run_dir: Path) -> int:
     """Make the run directory if need be and hold it for this process and its children.
 
-    Returns the file descriptor that holds it. Raises SandboxError when a cluster of that name runs or is starting or ending.
+    Returns the file descriptor that holds it. Raises SandboxError when a cluster of that name runs or is
+    starting or ending.
     """
     while True:
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -118,7 +118,17 @@ class Sandbox:
         credentials = ["--preserve-credentials"] if self._record.keep_credentials else []
         namespaces = ["--user", "--mount", "--net", "--pid", "--uts", "--ipc"]
         assignments = [f"{key}={value}" for key, value in variables.items()]
-        return ["nsenter", f"--target={self.pid}", *namespaces, *credentials, "--", "env", "-i", *assignments, *argv]
+        return [
+            "nsenter",
+            f"--target={self.pid}",
+            *namespaces,
+            *credentials,
+            "--",
+            "env",
+            "-i",
+            *assignments,
+            *argv,
+        ]
 
     def enter(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
         """Run `argv` in the sandbox on this process's standard streams; returns its exit code."""
@@ -186,9 +196,9 @@ def launch(
 ) -> Sandbox:
     """Start a sandbox; returns when its first process runs and Open vSwitch answers.
 
-    It dies with this process unless `Sandbox.detach` is called. `run_dir` is by default the one that `find(name)`
-    looks in. `code` names further directories of the host that services read. `timeout` is in seconds.
-    Raises SandboxError.
+    It dies with this process unless `Sandbox.detach` is called. `run_dir` is by default the one that
+    `find(name)` looks in. `code` names further directories of the host that services read. `timeout` is in
+    seconds. Raises SandboxError.
     """
     where = run_dir or places.run_directory(name)
     base = openvswitch.units(datapath, offload=offload)
@@ -238,11 +248,13 @@ def all() -> list[Sandbox]:
     return [sandbox for name in names if (sandbox := find(name)) is not None]
 
 
-def _spawn(argv: Sequence[str], channel: socket.socket) -> Process:
+def _spawn(argv: list[str], channel: socket.socket) -> Process:
     """Start a process that keeps none of this one's descriptors but the channel."""
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
     actions = [*null, (os.POSIX_SPAWN_DUP2, channel.fileno(), _CHANNEL)]
-    pid = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=actions, setsid=True, setsigdef=_SIGNALS)
+    pid = os.posix_spawn(
+        argv[0], argv, dict(os.environ), file_actions=actions, setsid=True, setsigdef=_SIGNALS
+    )
     channel.close()
     return Process.of(pid)
 

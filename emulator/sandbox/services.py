@@ -24,10 +24,10 @@ class Ready(StrEnum):
 class ServiceSpec:
     """A program that runs in the sandbox as long as the sandbox lives, restarted whenever it dies.
 
-    `after` names the services and Open vSwitch daemons that must be ready before the first start.
-    A service that `listens` inherits the sockets of the cluster's REST front; it gets them from
-    `emulator.sandbox.inherited_listeners()`. They outlive it, so that clients which come while it restarts wait
-    and are not refused.
+    `after` names the services and Open vSwitch daemons that must be ready before the first start. A service
+    that `listens` inherits the sockets of the cluster's REST front; it gets them from
+    `emulator.sandbox.inherited_listeners()`. They outlive it, so that clients which come while it restarts
+    wait and are not refused.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """What to start when: the life of every unit as a state machine that knows no process and no clock.
 
-The first process of the sandbox (`emulator.sandbox.init`) tells it what happened and does what it says. Times are
-seconds of one monotonic clock, given by the caller.
+The first process of the sandbox (`emulator.sandbox.init`) tells it what happened and does what it says.
+Times are seconds of one monotonic clock, given by the caller.
 """
 
 from __future__ import annotations
