@@ -32,6 +32,10 @@ _LOSS = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MICROSECONDS = {"us": 1, "ms": 1000, "s": 1_000_000}
 
 
+NODES = "mininetes.io/nodes"
+"""Annotation of a Topology: the number of nodes that it is sized to."""
+
+
 class TopologyError(ValueError):
     """A topology that cannot be built; `path` leads to the field at fault, inside the object."""
 
@@ -144,11 +148,22 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
         links=tuple(_links(spec)),
     )
     _check_names(topology)
-    if nodes is None:
+    wanted = nodes if nodes is not None else _wanted_nodes(obj)
+    if wanted is None:
         return topology
     from emulator.cluster.resize import resize
 
-    return resize(topology, nodes)
+    return resize(topology, wanted)
+
+
+def _wanted_nodes(obj: Mapping[str, Any]) -> int | None:
+    path: Path = ("metadata", "annotations", NODES)
+    value = _mapping(_mapping(obj.get("metadata"), ("metadata",)).get("annotations") or {}, path[:-1]).get(NODES)
+    if value is None:
+        return None
+    if not str(value).isdecimal():
+        raise TopologyError(path, f"{value!r} is not a number of nodes")
+    return int(value)
 
 
 # -- fields ----------------------------------------------------------------------------------------
