@@ -8,7 +8,6 @@ and the fabric are bridged.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv6Network, ip_network
 
 from controllers.pipeline import fields as f
 from controllers.pipeline.actions import Goto, Output, load
@@ -23,9 +22,6 @@ from emulator.cluster.wiring import HOST_OFPORT, TUNNEL_OFPORT, UPLINK_OFPORT
 
 VXLAN_PORT = 4789
 NEIGHBOR_SOLICITATION, NEIGHBOR_ADVERTISEMENT = 135, 136
-MULTICAST = (ip_network("224.0.0.0/3"), IPv6Network("ff00::/8"))
-"""Multicast, reserved and broadcast destinations: no node forwards them."""
-
 _ACROSS = ((UPLINK_OFPORT, HOST_OFPORT), (HOST_OFPORT, UPLINK_OFPORT))
 
 
@@ -34,9 +30,6 @@ def flows(view: NodeView) -> Iterator[Flow]:
     if view.overlay:
         yield from _tunnel_packets(view)
     yield from _neighbour_discovery(view)
-    for network in MULTICAST:
-        if network.version in view.families:
-            yield Flow(CLASSIFIER, 200, match(dst(network)), (), PIPELINE, "multicast")
     for ofport, source in _sources(view):
         actions = (load(SOURCE, source), Goto(TTL_GUARD))
         yield Flow(

@@ -20,4 +20,5 @@ def node_flows(_view: NodeView) -> Iterator[Flow]:
     # A packet that the last translation refused would leave with an address that its peer does not know.
     yield Flow(OUTPUT, 200, match(ct_state("+trk+inv")), (), PIPELINE, "untranslated")
     # Without an input port to compare with, a packet may return where it came from (hairpin).
-    yield Flow(OUTPUT, 100, match(), (load(f.IN_PORT_NXM.part(0, 15), 0), OutputTo(OUT_PORT)), PIPELINE, "send")
+    send = (load(f.IN_PORT_NXM.part(0, 15), 0), OutputTo(OUT_PORT))
+    yield Flow(OUTPUT, 100, match(), send, PIPELINE, "send")

@@ -8,6 +8,7 @@ or receives is not routed by the bridge, so its TTL is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network
 
 from controllers.pipeline import fields as f
 from controllers.pipeline.actions import DecTtl, Goto, punt
@@ -19,10 +20,16 @@ from controllers.pipeline.tables import CONNTRACK_COMMIT, L3_DEC_TTL, TTL_GUARD,
 from controllers.pipeline.view import NodeView
 from emulator.cluster.wiring import HOST_OFPORT
 
+MULTICAST = (IPv4Network("224.0.0.0/3"), IPv6Network("ff00::/8"))
+"""Multicast, reserved and broadcast destinations: no node forwards them."""
+
 
 def node_flows(view: NodeView) -> Iterator[Flow]:
     """TTLGuard and L3DecTTL of a node's bridge."""
     onward = (Goto(UN_SNAT),)
+    for network in MULTICAST:
+        if network.version in view.families:
+            yield Flow(TTL_GUARD, 400, match(dst(network)), (), PIPELINE, "multicast")
     yield Flow(TTL_GUARD, 320, match(SOURCE(Source.HOST)), onward, PIPELINE, "from-the-stack")
     for family in view.families:
         for address in view.addresses(family):
