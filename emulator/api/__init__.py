@@ -1,0 +1,1 @@
+"""Kubernetes objects: read, checked, completed with defaults, stored and served."""

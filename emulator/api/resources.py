@@ -1,0 +1,273 @@
+"""The verbs of the REST front as functions from a request's parts to an answer; no HTTP in here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from emulator.api.apply import Result, Wanted
+from emulator.api.errors import (
+    ApiError,
+    bad_request,
+    invalid_object,
+    method_not_allowed,
+    no_such_resource,
+    unsupported_media_type,
+)
+from emulator.api.findings import DECODING, Reason
+from emulator.api.jsonpatch import json_patch
+from emulator.api.kinds import find_kind
+from emulator.api.merge import merge_patch, strategic_patch
+from emulator.api.objects import JsonObject, key_of
+from emulator.api.requests import Answer, Selection, Target, WriteOptions
+from emulator.api.schema import shape_of
+from emulator.api.store import Store
+from emulator.api.validate import check
+
+APPLY_PATCH = "application/apply-patch+yaml"
+PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    APPLY_PATCH,
+)
+
+
+class Resources:
+    """Reads and checked writes of a store. Every method raises ApiError for what the API server refuses."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def list(self, target: Target, selection: Selection) -> Answer:
+        """The collection as a `List`."""
+        found = [
+            obj for obj in self._store.list(target.kind.kind, selection.namespace) if selection.includes(obj)
+        ]
+        metadata = {"resourceVersion": str(self._store.resource_version)}
+        kind = target.kind
+        return Answer(
+            {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": found}
+        )
+
+    def get(self, target: Target) -> Answer:
+        """One object, or its scale."""
+        obj = self._store.get(target.key)
+        match target.subresource:
+            case "" | "status":
+                return Answer(obj)
+            case "scale" if target.kind.has_scale:
+                return Answer(_scale_of(obj))
+        raise no_such_resource()
+
+    def create(self, target: Target, body: JsonObject, options: WriteOptions) -> Answer:
+        """A new object; for pods also the subresources `binding` and `eviction`."""
+        if target.name:
+            return self._create_subresource(target, body)
+        obj, warnings = self._checked(_addressed(target, body), options)
+        write = self._store.prepare_create if options.dry_run else self._store.create
+        return Answer(write(obj), 201, warnings)
+
+    def _create_subresource(self, target: Target, body: JsonObject) -> Answer:
+        match target.kind.kind, target.subresource:
+            case "Pod", "binding":
+                pod = self._store.get(target.key)
+                node = (body.get("target") or {}).get("name", "")
+                self._store.replace({**pod, "spec": {**pod["spec"], "nodeName": node}})
+            case "Pod", "eviction":
+                options = body.get("deleteOptions") or {}
+                self._store.delete(target.key, grace_seconds=options.get("gracePeriodSeconds"))
+            case _, "":
+                raise method_not_allowed()
+            case _:
+                raise no_such_resource()
+        return Answer(
+            {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201
+        )
+
+    def replace(self, target: Target, body: JsonObject, options: WriteOptions) -> Answer:
+        """A whole new state of an object, its status or its scale."""
+        return self._update(target, lambda _current: body, options)
+
+    def patch(self, target: Target, content_type: str, body: Any, options: WriteOptions) -> Answer:
+        """An object changed by a patch of one of `PATCH_TYPES`."""
+        if content_type == APPLY_PATCH:
+            return self._apply_patch(target, body, options)
+        change = _change(target, content_type, body)
+        return self._update(target, change, options)
+
+    def _update(
+        self, target: Target, change: Callable[[JsonObject], JsonObject], options: WriteOptions
+    ) -> Answer:
+        current = self._store.get(target.key)
+        match target.subresource:
+            case "":
+                obj, warnings = self._checked(_addressed(target, change(current)), options)
+                write = self._store.prepare_replace if options.dry_run else self._store.replace
+                return Answer(write(obj), 200, warnings)
+            case "status" if target.kind.has_status:
+                obj = _addressed(target, change(current))
+                write = self._store.prepare_replace_status if options.dry_run else self._store.replace_status
+                return Answer(write(obj))
+            case "scale" if target.kind.has_scale:
+                scaled = _scaled(current, change(_scale_of(current)))
+                write = self._store.prepare_replace if options.dry_run else self._store.replace
+                return Answer(_scale_of(write(scaled)))
+        raise no_such_resource()
+
+    def delete(self, target: Target, body: JsonObject, query_grace: str, options: WriteOptions) -> Answer:
+        """Delete one object as the `DeleteOptions` in `body` say; answers with its last state."""
+        if target.subresource:
+            raise method_not_allowed()
+        grace = int(query_grace) if query_grace.isdigit() else body.get("gracePeriodSeconds")
+        preconditions = body.get("preconditions") or {}
+        if options.dry_run or body.get("dryRun"):
+            return Answer(self._store.get(target.key))
+        if body.get("propagationPolicy") == "Orphan" or body.get("orphanDependents") is True:
+            self._store.orphan_dependents(target.key)
+        deleted = self._store.delete(
+            target.key,
+            grace_seconds=grace,
+            uid=preconditions.get("uid"),
+            resource_version=preconditions.get("resourceVersion"),
+        )
+        return Answer(deleted)
+
+    def delete_collection(
+        self, target: Target, selection: Selection, body: JsonObject, options: WriteOptions
+    ) -> Answer:
+        """Delete everything in a collection that is meant."""
+        answer = self.list(target, selection)
+        for obj in answer.body["items"]:
+            key = key_of(obj)
+            if self._store.find(key) is not None:
+                self.delete(Target(target.kind, key.namespace, key.name), body, "", options)
+        return answer
+
+    # Apply
+
+    def apply(self, manifest: JsonObject, options: WriteOptions) -> tuple[Result, Answer]:
+        """Create the object, or merge it three ways into the stored one."""
+        kind = find_kind(str(manifest.get("apiVersion", "")), str(manifest.get("kind", "")))
+        if kind is None:
+            subject = (
+                f'no matches for kind "{manifest.get("kind")}" in version "{manifest.get("apiVersion")}"'
+            )
+            raise ApiError(404, "NotFound", subject)
+        metadata = manifest.get("metadata") or {}
+        namespace = (metadata.get("namespace") or "default") if kind.namespaced else ""
+        target = Target(kind, namespace, metadata.get("name", ""))
+        checked, warnings = self._checked(_addressed(target, manifest), options)
+        wanted = Wanted.from_manifest(checked)
+        current = self._store.find(target.key) if target.name else None
+        if current is None:
+            write = self._store.prepare_create if options.dry_run else self._store.create
+            return Result.CREATED, Answer(write(wanted.obj), 201, warnings)
+        write = self._store.prepare_replace if options.dry_run else self._store.replace
+        merged = wanted.merged_into(current)
+        if findings := [f for f in check(merged).findings if f.reason not in DECODING]:
+            raise invalid_object(kind, target.name, findings)
+        stored = write(merged)
+        return (Result.UNCHANGED if stored == current else Result.CONFIGURED), Answer(stored, 200, warnings)
+
+    def _apply_patch(self, target: Target, body: Any, options: WriteOptions) -> Answer:
+        """Server-side apply, without tracking who owns which field: what the last apply set and this one
+        lacks goes."""
+        if not isinstance(body, dict):
+            raise bad_request("an apply patch is an object")
+        if target.subresource:
+            raise method_not_allowed()
+        return self.apply(_addressed(target, body), options)[1]
+
+    def _checked(self, body: JsonObject, options: WriteOptions) -> tuple[JsonObject, tuple[str, ...]]:
+        """The object as decoded, and warnings. Raises ApiError 400 or 422."""
+        checked = check(body)
+        kind = find_kind(body["apiVersion"], body["kind"])
+        if kind is None:
+            raise no_such_resource()
+        if checked.decoding:
+            listed = ", ".join(str(finding) for finding in checked.decoding)
+            raise bad_request(
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {listed}'
+            )
+        unknown = tuple(_unknown_field(str(f)) for f in checked.findings if f.reason is Reason.UNKNOWN)
+        if unknown and options.validation == "Strict":
+            raise bad_request(f"strict decoding error: {', '.join(unknown)}")
+        if checked.broken_rules:
+            name = (body.get("metadata") or {}).get("name", "")
+            raise invalid_object(kind, name, checked.broken_rules)
+        return checked.obj, unknown if options.validation == "Warn" else ()
+
+
+def _unknown_field(finding: str) -> str:
+    """`spec.foo: unknown field "foo"` in the API server's order of words."""
+    return f'unknown field "{finding.partition(":")[0]}"'
+
+
+def _addressed(target: Target, body: JsonObject) -> JsonObject:
+    """The body with kind, name and namespace from the path. Raises ApiError 400 when it names others."""
+    if not isinstance(body, dict):
+        raise bad_request("the body of the request must be an object")
+    kind = target.kind
+    given = (body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind)
+    if given != (kind.api_version, kind.kind):
+        raise bad_request(
+            f"the API version in the data ({'/'.join(given)}) does not match the expected API version "
+            f"({kind.api_version}/{kind.kind})"
+        )
+    metadata = dict(body.get("metadata") or {})
+    if target.name and metadata.setdefault("name", target.name) != target.name:
+        name = metadata["name"]
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        )
+    if kind.namespaced:
+        wanted = target.namespace or "default"
+        if (metadata.get("namespace") or wanted) != wanted:
+            raise bad_request("the namespace of the object does not match the namespace sent on the request")
+        metadata["namespace"] = wanted
+    return {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+
+
+def _change(target: Target, content_type: str, body: Any) -> Callable[[JsonObject], JsonObject]:
+    """The patch as a function of the current state."""
+    match content_type:
+        case "application/json-patch+json" if isinstance(body, list):
+            return lambda current: json_patch(current, body)
+        case "application/merge-patch+json" if isinstance(body, dict):
+            return lambda current: dict(merge_patch(current, body))
+        case "application/strategic-merge-patch+json" if isinstance(body, dict):
+            kind = target.kind
+            shape = shape_of(kind.api_version, kind.kind) if target.subresource != "scale" else None
+            return lambda current: strategic_patch(current, body, shape)
+    if content_type in PATCH_TYPES:
+        raise bad_request(f"the body is no {content_type}")
+    raise unsupported_media_type(content_type, PATCH_TYPES)
+
+
+def _scale_of(obj: JsonObject) -> JsonObject:
+    metadata = {
+        field: obj["metadata"][field]
+        for field in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        if field in obj["metadata"]
+    }
+    labels = ((obj["spec"].get("selector") or {}).get("matchLabels") or {}).items()
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": metadata,
+        "spec": {"replicas": obj["spec"].get("replicas", 0)},
+        "status": {
+            "replicas": (obj.get("status") or {}).get("replicas", 0),
+            "selector": ",".join(f"{key}={value}" for key, value in sorted(labels)),
+        },
+    }
+
+
+def _scaled(obj: JsonObject, scale: JsonObject) -> JsonObject:
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
+        raise bad_request(f"spec.replicas: must be a number greater than or equal to 0, not {replicas!r}")
+    wanted = scale.get("metadata") or {}
+    metadata = {**obj["metadata"], "resourceVersion": wanted.get("resourceVersion", "")}
+    return {**obj, "metadata": metadata, "spec": {**obj["spec"], "replicas": replicas}}
