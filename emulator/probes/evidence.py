@@ -162,13 +162,14 @@ class Evidence:
     answered: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
     answers: dict[Key, Datagram] = field(default_factory=dict)
     refusals: dict[Key, Rejection] = field(default_factory=dict)
+    _senders: dict[tuple[str, int | None], Key] = field(default_factory=dict)
     unresolved: set[str] = field(default_factory=set)
     """Addresses that the source asked for by ARP or ND and that nobody answered for."""
 
     def add(self, record: Record) -> None:
         """Take note of one packet."""
-        if record.at == self.source:
-            self._at_source(record)
+        if record.at == self.source and self._at_source(record):
+            return
         if record.direction is Direction.IN:
             key = self.recogniser.request(record)
             if key is not None and record.datagram is not None and key not in self.arrivals[record.at]:
@@ -179,18 +180,28 @@ class Evidence:
             if key is not None:
                 self.answered[record.at].add(key)
 
-    def _at_source(self, record: Record) -> None:
+    def _at_source(self, record: Record) -> bool:
+        """Take note of what left and what came back; true when the packet was an answer."""
         self._resolution(record)
-        if record.datagram is None:
-            return
+        packet = record.datagram
+        if packet is None:
+            return False
         if record.direction is Direction.OUT:
             key = self.recogniser.request(record)
-            if key is not None:
-                self.sent.setdefault(key, record.datagram)
-            return
+            if key is not None and key not in self.sent:
+                self.sent[key] = packet
+                self._senders[packet.source, packet.source_port] = key
+            return False
         key = self.recogniser.answer(record)
+        if key is None and packet.protocol == "udp":
+            key = self._senders.get((packet.destination, packet.destination_port))
         if key is not None:
-            self.answers.setdefault(key, record.datagram)
+            self.answers.setdefault(key, packet)
+            return True
+        self._refusal(record)
+        return False
+
+    def _refusal(self, record: Record) -> None:
         refusal = rejection_of(record)
         key = self.recogniser.quoted(record) if refusal and refusal.kind != "tcp-reset" else None
         key = self.recogniser.reset(record) if key is None else key

@@ -57,12 +57,14 @@ link add name eth0 netns server type veth peer name to-server netns router
 -n router route add unreachable fd00:8::/64
 -n router route add blackhole fd00:9::/64
 """
-SYSCTLS = {
-    "ipv4/ip_forward": "1",
-    "ipv6/conf/all/forwarding": "1",
-    "ipv4/icmp_ratelimit": "0",
-    "ipv6/icmp/ratelimit": "0",
-}
+SYSCTLS = (
+    "net.ipv4.ip_forward=1",
+    "net.ipv6.conf.all.forwarding=1",
+    "net.ipv4.icmp_ratelimit=0",
+    "net.ipv6.icmp.ratelimit=0",
+    "net.ipv6.conf.all.accept_dad=0",
+    "net.ipv6.conf.default.accept_dad=0",
+)
 
 
 def ip(*words: str) -> None:
@@ -74,13 +76,9 @@ def build() -> None:
     subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
     for name in ("client", "router", "server"):
         ip("netns", "add", name)
+        ip("netns", "exec", name, "sysctl", "-q", "-w", *SYSCTLS)
     for line in SETUP.strip().splitlines():
         ip(*line.split())
-
-
-def sysctl() -> None:
-    for key, value in SYSCTLS.items():
-        Path("/proc/sys/net", key).write_text(value)
 
 
 def bound(family: socket.AddressFamily, kind: socket.SocketKind, port: int) -> socket.socket:
@@ -137,9 +135,10 @@ async def answer(body: dict[str, Any]) -> dict[str, Any]:
 
 async def main() -> None:
     build()
-    await within(RUN / "router", sysctl)
     await serve("server")
     await serve("client")
+    for address in ("10.0.2.2", "fd00:2::2"):  # IPv6 takes up to a second after the links are up
+        await answer({"from": "client", "addresses": [address], "port": "8080/tcp", "timeout": 10})
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         try:
