@@ -1,0 +1,263 @@
+"""The file systems that containers see.
+
+`Template` is made once, in the spawner's own mount namespace: a small root that holds the host's
+programs read-only, a minimal `/dev` and the run directory. Each container copies that namespace, so
+its cost does not grow with what is mounted elsewhere, and builds its own root in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from emulator.workloads import linux
+from emulator.workloads.linux import MountFlag
+from emulator.workloads.spec import BUSYBOX, ContainerSpec, Mount
+
+SHARED_DIRECTORIES = frozenset(
+    {"bin", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr"}
+)
+"""Top-level directories that containers see of the host. The others (homes, run directories,
+sockets, variable data) are nobody's business and are replaced by empty ones of their own."""
+
+_OWN_DIRECTORIES = ("home", "media", "mnt", "srv", "var/cache", "var/lib", "var/log", "var/spool")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_SCRATCH = "/tmp"
+_HOST = "/host"
+_RUN = "/run-directory"
+_BUSYBOX = "/busybox"
+_EMPTY = "/empty"
+_SHADOW = "/shadow"
+_CONTAINER = "/container"
+_OLD = "/.old"
+_LINK_LIMIT = 40
+_QUIET = MountFlag.NOSUID | MountFlag.NODEV
+_INERT = _QUIET | MountFlag.NOEXEC
+_READ_ONLY_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_HIDDEN_PROC = ("acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "timer_list")
+_ROOT_SIZE = "size=256m,mode=755"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The spawner's lean root, from which container roots are made."""
+
+    directories: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    run_directory: str
+    busybox: bool
+
+    @classmethod
+    def make(cls, run_directory: str, busybox: str | None) -> Template:
+        """Build the template in the caller's mount namespace, which has to be its own, and move into it.
+
+        `busybox` is the path of the program, or None where the host has none. Raises OSError.
+        """
+        linux.mount("", "/", flags=MountFlag.REC | MountFlag.PRIVATE)
+        run_descriptor = os.open(run_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directories, links = _shared_entries()
+        sources = {name: os.open(f"/{name}", os.O_PATH | os.O_CLOEXEC) for name in directories}
+        linux.mount("tmpfs", _SCRATCH, "tmpfs", _QUIET, "mode=755")
+        for path in (_HOST, _RUN, _BUSYBOX, _EMPTY, _SHADOW, _CONTAINER, "/dev", "/proc", "/sys", _OLD):
+            os.mkdir(_SCRATCH + path)
+        for name, descriptor in sources.items():
+            os.mkdir(f"{_SCRATCH}{_HOST}/{name}")
+            linux.bind(f"/proc/self/fd/{descriptor}", f"{_SCRATCH}{_HOST}/{name}")
+            linux.make_read_only(f"{_SCRATCH}{_HOST}/{name}")
+            os.close(descriptor)
+        for name, target in links:
+            os.symlink(target, f"{_SCRATCH}{_HOST}/{name}")
+        linux.bind(f"/proc/self/fd/{run_descriptor}", _SCRATCH + _RUN)
+        os.close(run_descriptor)
+        for name in ("proc", "sys"):
+            linux.bind(f"/{name}", f"{_SCRATCH}/{name}")
+        _hide(run_directory, directories)
+        linux.mount("tmpfs", _SCRATCH + _EMPTY, "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
+        _make_devices(_SCRATCH + "/dev")
+        if busybox:
+            _install_busybox(busybox, _SCRATCH + _BUSYBOX)
+        linux.pivot_root(_SCRATCH, _SCRATCH + _OLD)
+        linux.unmount(_OLD)
+        return cls(directories, links, run_directory, busybox is not None)
+
+    def enter(self, spec: ContainerSpec) -> None:
+        """Build the root that `spec` asks for and move into it. The caller's mount, PID, UTS, IPC and
+        network namespaces must be the container's. Raises OSError."""
+        linux.mount("tmpfs", _CONTAINER, "tmpfs", _QUIET, _ROOT_SIZE)
+        placed = (Mount(self._outside(m.source), self._resolve(m.target), m.read_only) for m in spec.mounts)
+        mounts = sorted(placed, key=lambda mount: PurePosixPath(mount.target).parts)
+        self._fill(spec, mounts)
+        os.mkdir(_CONTAINER + _OLD)
+        linux.pivot_root(_CONTAINER, _CONTAINER + _OLD)
+        for mount in mounts:
+            _place(mount)
+        if spec.read_only_root:
+            linux.mount("", "/", flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | _QUIET)
+        linux.unmount(_OLD)
+        if not spec.read_only_root:
+            os.rmdir(_OLD)
+
+    def _fill(self, spec: ContainerSpec, mounts: Iterable[Mount]) -> None:
+        """Everything of a container's root but its volumes."""
+        shadows = self._shadows(mounts)
+        for name in self.directories:
+            os.mkdir(f"{_CONTAINER}/{name}")
+            if name in shadows:
+                layers = f"lowerdir={shadows[name]}:{_HOST}/{name}"
+                linux.mount("overlay", f"{_CONTAINER}/{name}", "overlay", MountFlag.RDONLY | _QUIET, layers)
+            else:
+                linux.bind(f"{_HOST}/{name}", f"{_CONTAINER}/{name}")
+        for name, target in self.links:
+            os.symlink(target, f"{_CONTAINER}/{name}")
+        for name in _OWN_DIRECTORIES:
+            os.makedirs(f"{_CONTAINER}/{name}")
+        for name, mode in (("root", 0o700), ("run", 0o755), ("tmp", 0o1777), ("var/tmp", 0o1777)):
+            _own_directory(f"{_CONTAINER}/{name}", mode, writable=spec.read_only_root)
+        os.symlink("/run", f"{_CONTAINER}/var/run")
+        if spec.busybox and self.busybox:
+            os.mkdir(_CONTAINER + BUSYBOX)
+            linux.bind(_BUSYBOX, _CONTAINER + BUSYBOX)
+        _mount_kernel_views(_CONTAINER)
+
+    def _outside(self, source: str) -> str:
+        """Where a path of the run directory is seen after the container's root has taken over."""
+        return _OLD + _RUN + source.removeprefix(self.run_directory)
+
+    def _resolve(self, target: str) -> str:
+        """`target` with the symbolic links of the container's file system followed."""
+        pending, done = list(PurePosixPath(target).parts[1:]), PurePosixPath("/")
+        for _ in range(_LINK_LIMIT):
+            while pending:
+                step = pending.pop(0)
+                if step == "..":
+                    done = done.parent
+                    continue
+                link = _read_link(f"{_HOST}{done / step}")
+                if link is not None:
+                    pending[:0] = [part for part in PurePosixPath(link).parts if part != "/"]
+                    done = PurePosixPath("/") if link.startswith("/") else done
+                    break
+                done /= step
+            else:
+                return str(done)
+        raise OSError(40, os.strerror(40), target)
+
+    def _shadows(self, mounts: Iterable[Mount]) -> dict[str, str]:
+        """Directories to lay over the host's, which hold the mount points that the host lacks."""
+        shadows: dict[str, str] = {}
+        covered: list[PurePosixPath] = []
+        for mount in mounts:
+            target = PurePosixPath(mount.target)
+            top = target.parts[1] if len(target.parts) > 1 else ""
+            if top not in self.directories or any(target.is_relative_to(upper) for upper in covered):
+                continue
+            covered.append(target)
+            if os.path.lexists(f"{_HOST}{target}"):
+                continue
+            if not shadows:
+                linux.mount("tmpfs", _SHADOW, "tmpfs", _QUIET, "mode=755,size=1m")
+            shadows[top] = f"{_SHADOW}/{top}"
+            _make_place(_SHADOW + mount.target, directory=os.path.isdir(mount.source.removeprefix(_OLD)))
+        return shadows
+
+
+def _shared_entries() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    directories, links = [], []
+    for entry in sorted(os.scandir("/"), key=lambda entry: entry.name):
+        if entry.name not in SHARED_DIRECTORIES:
+            continue
+        if entry.is_symlink():
+            links.append((entry.name, os.readlink(entry.path)))
+        elif entry.is_dir():
+            directories.append(entry.name)
+    return tuple(directories), tuple(links)
+
+
+def _hide(path: str, directories: Iterable[str]) -> None:
+    """Cover the run directory where it lies below a directory that containers see."""
+    if PurePosixPath(path).parts[1:2] and PurePosixPath(path).parts[1] in directories:
+        linux.mount("tmpfs", f"{_SCRATCH}{_HOST}{path}", "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
+
+
+def _make_devices(directory: str) -> None:
+    linux.mount("tmpfs", directory, "tmpfs", MountFlag.NOSUID, "mode=755,size=64k")
+    for name in _DEVICES:
+        os.close(os.open(f"{directory}/{name}", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC))
+        linux.mount(f"/dev/{name}", f"{directory}/{name}", flags=MountFlag.BIND)
+    for name in ("shm", "pts"):
+        os.mkdir(f"{directory}/{name}")
+    for name, target in (
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ):
+        os.symlink(target, f"{directory}/{name}")
+    linux.mount("", directory, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | MountFlag.NOSUID)
+
+
+def _install_busybox(program: str, directory: str) -> None:
+    linux.mount("tmpfs", directory, "tmpfs", _QUIET, "mode=755,size=1m")
+    pid = os.posix_spawn(program, [program, "--install", "-s", directory], {})
+    if os.waitpid(pid, 0)[1]:
+        raise OSError(5, "busybox cannot install its applets", program)
+    linux.make_read_only(directory)
+
+
+def _mount_kernel_views(root: str) -> None:
+    """`/dev`, `/proc` and `/sys`, of which nothing can be changed."""
+    for name in ("dev", "proc", "sys"):
+        os.mkdir(f"{root}/{name}")
+    linux.bind("/dev", f"{root}/dev")
+    linux.mount("tmpfs", f"{root}/dev/shm", "tmpfs", _INERT, "mode=1777,size=64m")
+    terminals = "ptmxmode=0666,mode=620"
+    linux.mount("devpts", f"{root}/dev/pts", "devpts", MountFlag.NOSUID | MountFlag.NOEXEC, terminals)
+    linux.mount("proc", f"{root}/proc", "proc", _INERT)
+    try:
+        linux.mount("sysfs", f"{root}/sys", "sysfs", _INERT | MountFlag.RDONLY)
+    except PermissionError:
+        # A host that covers parts of its own /sys (a container does) forbids an uncovered one.
+        linux.mount("tmpfs", f"{root}/sys", "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
+    for name in _READ_ONLY_PROC:
+        path = f"{root}/proc/{name}"
+        if os.path.exists(path):
+            linux.bind(path, path)
+            linux.mount("", path, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | _INERT)
+    for name in _HIDDEN_PROC:
+        path = f"{root}/proc/{name}"
+        if os.path.isdir(path):
+            linux.bind(_EMPTY, path)
+        elif os.path.exists(path):
+            linux.bind("/dev/null", path)
+
+
+def _own_directory(path: str, mode: int, *, writable: bool) -> None:
+    """A directory of the container's own; `writable` keeps it so when its root is read-only."""
+    os.mkdir(path)
+    os.chmod(path, mode)
+    if writable:
+        linux.bind(path, path)
+
+
+def _place(mount: Mount) -> None:
+    if not os.path.exists(mount.target):
+        _make_place(mount.target, directory=os.path.isdir(mount.source))
+    linux.bind(mount.source, mount.target)
+    if mount.read_only:
+        linux.make_read_only(mount.target)
+
+
+def _make_place(path: str, *, directory: bool) -> None:
+    os.makedirs(path if directory else os.path.dirname(path), exist_ok=True)
+    if not directory:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+
+
+def _read_link(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
