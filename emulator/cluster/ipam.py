@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from ipaddress import ip_interface
+from itertools import chain
 
 from emulator.cluster.plan import pod_mac
 from emulator.cluster.wiring import FIRST_POD_OFPORT, IPAddress, IPNetwork, NodePlan, PodPort, Wiring
@@ -36,8 +37,7 @@ def next_index(node: NodePlan, used: Collection[int], last: int = FIRST_INDEX - 
     """
     first, end = FIRST_INDEX, last_index(node)
     start = last + 1 if first <= last < end else first
-    index: int
-    for index in (*range(start, end + 1), *range(first, start)):
+    for index in chain(range(start, end + 1), range(first, start)):
         if index not in used:
             return index
     return None

@@ -45,6 +45,23 @@ class Snapshot:
         return {namespace: tuple(pods) for namespace, pods in found.items()}
 
     @cached_property
+    def orphans(self) -> Mapping[str, tuple[JsonObject, ...]]:
+        """The pods without a controller, by namespace."""
+        found = {
+            namespace: tuple(pod for pod in pods if controller_of(pod) is None)
+            for namespace, pods in self.pods_by_namespace.items()
+        }
+        return {namespace: pods for namespace, pods in found.items() if pods}
+
+    @cached_property
+    def pod_names(self) -> Mapping[str, frozenset[str]]:
+        """The names of the pods of each namespace."""
+        return {
+            namespace: frozenset(pod["metadata"]["name"] for pod in pods)
+            for namespace, pods in self.pods_by_namespace.items()
+        }
+
+    @cached_property
     def _owned(self) -> Mapping[str, tuple[JsonObject, ...]]:
         found: dict[str, list[JsonObject]] = {}
         for kind in ("Pod", "ReplicaSet"):

@@ -158,7 +158,9 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
 
 def _wanted_nodes(obj: Mapping[str, Any]) -> int | None:
     path: Path = ("metadata", "annotations", NODES)
-    value = _mapping(_mapping(obj.get("metadata"), ("metadata",)).get("annotations") or {}, path[:-1]).get(NODES)
+    value = _mapping(_mapping(obj.get("metadata"), ("metadata",)).get("annotations") or {}, path[:-1]).get(
+        NODES
+    )
     if value is None:
         return None
     if not str(value).isdecimal():

@@ -1,0 +1,156 @@
+"""What every cluster has before anybody applies anything: namespaces, Nodes, the API server's Service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from emulator.api.lifecycle import timestamp
+from emulator.api.objects import JsonObject
+from emulator.cluster import ipam
+from emulator.cluster.changes import Change, Create, Update, UpdateStatus
+from emulator.cluster.mirroring import SKIP_MIRROR
+from emulator.cluster.scheduler import ZONE
+from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.state import SERVICE_NAME_LABEL
+from emulator.cluster.topology import CONTROL_PLANE, WORKER
+from emulator.cluster.wiring import NodePlan, Wiring
+
+NAMESPACES = ("default", "kube-system")
+API_PORT = 6443
+HOSTNAME = "kubernetes.io/hostname"
+_ROLE = "node-role.kubernetes.io/"
+
+
+def inventory(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
+    """Create what is missing of it."""
+    for name in NAMESPACES:
+        if snapshot.get("Namespace", "", name) is None:
+            yield Create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for plan in snapshot.wiring.nodes:
+        yield from _node(snapshot, plan, now)
+    if snapshot.get("Namespace", "", "default") is not None:
+        yield from (
+            Create(obj)
+            for obj in _api_server(snapshot.wiring)
+            if snapshot.get(obj["kind"], "default", obj["metadata"]["name"]) is None
+        )
+
+
+# -- nodes -----------------------------------------------------------------------------------------
+
+
+def _node(snapshot: Snapshot, plan: NodePlan, now: datetime) -> Iterator[Change]:
+    """A Node that is missing is created; one that somebody replaced keeps what the kubelet sets."""
+    old = snapshot.get("Node", "", plan.name)
+    if old is None:
+        yield Create(node_object(plan, now, alone=_is_alone(snapshot.wiring)))
+        return
+    own = node_labels(plan)
+    labels = old["metadata"].get("labels") or {}
+    if any(
+        labels.get(key) != own[key]
+        for key in (HOSTNAME, *((ZONE,) if ZONE in own and ZONE not in labels else ()))
+    ):
+        yield Update(
+            {**old, "metadata": {**old["metadata"], "labels": {**own, **labels, HOSTNAME: plan.name}}}
+        )
+    if not (old.get("status") or {}).get("addresses"):
+        yield UpdateStatus({**old, "status": {**_node_status(plan, now), **(old.get("status") or {})}})
+
+
+def _is_alone(wiring: Wiring) -> bool:
+    """Without workers the other nodes are not tainted: pods must run somewhere."""
+    return not any(node.role == WORKER for node in wiring.nodes)
+
+
+def node_labels(plan: NodePlan) -> dict[str, str]:
+    """The labels that a node's kubelet and the topology give it."""
+    labels = {HOSTNAME: plan.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    if plan.zone:
+        labels[ZONE] = plan.zone
+    labels[_ROLE + plan.role] = ""
+    return {**labels, **plan.labels}
+
+
+def node_object(plan: NodePlan, now: datetime, *, alone: bool) -> JsonObject:
+    """A new Node. All roles but worker are tainted as kubeadm taints the control plane, unless `alone`."""
+    cidrs = [str(cidr) for cidr in plan.pod_cidrs]
+    spec: JsonObject = {"podCIDR": cidrs[0], "podCIDRs": cidrs}
+    if plan.role != WORKER and not alone:
+        spec["taints"] = [{"key": _ROLE + plan.role, "effect": "NoSchedule"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": plan.name, "labels": node_labels(plan)},
+        "spec": spec,
+        "status": _node_status(plan, now),
+    }
+
+
+def _node_status(plan: NodePlan, now: datetime) -> JsonObject:
+    resources = {"cpu": "8", "memory": "16Gi", "pods": str(ipam.capacity(plan))}
+    moment = timestamp(now)
+    return {
+        "addresses": [
+            *({"type": "InternalIP", "address": str(address.ip)} for address in plan.addresses),
+            {"type": "Hostname", "address": plan.name},
+        ],
+        "capacity": resources,
+        "allocatable": dict(resources),
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "KubeletReady",
+                "message": "kubelet is posting ready status",
+                "lastHeartbeatTime": moment,
+                "lastTransitionTime": moment,
+            }
+        ],
+        "nodeInfo": {
+            "architecture": "amd64",
+            "operatingSystem": "linux",
+            "osImage": "Mininetes",
+            "kubeletVersion": "v1.34.0",
+            "containerRuntimeVersion": "mininetes://1",
+        },
+    }
+
+
+# -- the API server's Service ----------------------------------------------------------------------
+
+
+def _api_server(wiring: Wiring) -> Iterator[JsonObject]:
+    """`default/kubernetes`, which leads to the control plane (or the first node, where there is none)."""
+    servers = [node for node in wiring.nodes if node.role == CONTROL_PLANE] or list(wiring.nodes[:1])
+    addresses = [str(node.addresses[0].ip) for node in servers]
+    family = f"IPv{wiring.nodes[0].addresses[0].version}"
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    metadata: JsonObject = {"name": "kubernetes", "namespace": "default"}
+    port = {"name": "https", "protocol": "TCP", "port": API_PORT}
+    cidr = next(c for c in wiring.service_cidrs if f"IPv{c.version}" == family)
+    yield {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {**metadata, "labels": labels},
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": str(cidr[1]),
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": API_PORT}],
+        },
+    }
+    yield {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {**metadata, "labels": {SKIP_MIRROR: "true"}},
+        "subsets": [{"addresses": [{"ip": address} for address in addresses], "ports": [dict(port)]}],
+    }
+    yield {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**metadata, "labels": {SERVICE_NAME_LABEL: "kubernetes"}},
+        "addressType": family,
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+        "ports": [dict(port)],
+    }

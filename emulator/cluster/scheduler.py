@@ -1,0 +1,273 @@
+"""The scheduler: a node for every pod that has none, and addresses for every pod that has a node.
+
+CPU and memory requests are not looked at. Among the nodes that will do it takes the preferred one,
+then the one with the fewest pods of the same controller (on the node, then in its zone), then the
+emptiest, then the first: so replicas spread, and the same cluster is always placed in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from emulator.api.lifecycle import timestamp
+from emulator.api.objects import JsonObject
+from emulator.cluster import crowd as crowds
+from emulator.cluster import ipam
+from emulator.cluster.changes import Change, Update, UpdateStatus, with_status
+from emulator.cluster.crowd import Company, Crowd, Place, Spread
+from emulator.cluster.placement import matches_node, node_preference, untolerated_taint
+from emulator.cluster.pods import (
+    addresses,
+    condition,
+    is_finished,
+    is_host_network,
+    is_terminating,
+    node_name,
+)
+from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.wiring import IPAddress, NodePlan, Wiring
+
+SCHEDULER = "default-scheduler"
+LAST_INDEX = "mininetes.io/last-pod-index"
+"""Annotation of a Node: the index given last, so that a freed address is not given again at once."""
+
+ZONE = "topology.kubernetes.io/zone"
+_DISLIKED = frozenset({"PreferNoSchedule"})
+_PORTS_TAKEN = "node(s) didn't have free ports for the requested pod ports"
+
+
+def schedule(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
+    """Bind pending pods, give addresses to bound ones, and say why the others wait."""
+    waiting = [pod for pod in snapshot.pods if _wants_node(pod)]
+    assigned = [pod for pod in snapshot.pods if _wants_addresses(pod)]
+    if not waiting and not assigned:
+        return
+    pool = _AddressPool(snapshot)
+    crowd = crowds.crowd_of(_places(snapshot), snapshot.pods, snapshot.all("Namespace"))
+    for pod in assigned:
+        yield from _admit_on_node(pod, crowd, pool, now)
+    for pod in sorted(waiting, key=_turn):
+        if pod["spec"].get("schedulingGates"):
+            why = "Scheduling is blocked due to non-empty scheduling gates"
+            yield from _unscheduled(pod, "SchedulingGated", why, now)
+            continue
+        place, why = choose(pod, crowd)
+        if place is None:
+            yield from _unscheduled(pod, "Unschedulable", why, now)
+        else:
+            bound = {**pod, "spec": {**pod["spec"], "nodeName": place.name}}
+            crowd.add(bound, place)
+            yield Update(bound)
+            yield UpdateStatus({**bound, "status": _bound_status(bound, pool, now)})
+    yield from pool.remembered()
+
+
+def _wants_node(pod: JsonObject) -> bool:
+    return (
+        not node_name(pod)
+        and not is_terminating(pod)
+        and pod["spec"].get("schedulerName", SCHEDULER) == SCHEDULER
+    )
+
+
+def _wants_addresses(pod: JsonObject) -> bool:
+    return bool(node_name(pod)) and not addresses(pod) and not is_finished(pod) and not is_terminating(pod)
+
+
+def _turn(pod: JsonObject) -> tuple[int, int, str]:
+    """Higher priority first, then whoever came first (versions are numbers in order of arrival)."""
+    version = str(pod["metadata"].get("resourceVersion", "0"))
+    return (
+        -int(pod["spec"].get("priority") or 0),
+        int(version) if version.isdigit() else 0,
+        pod["metadata"]["name"],
+    )
+
+
+def _places(snapshot: Snapshot) -> Iterator[Place]:
+    for plan in snapshot.wiring.nodes:
+        node = snapshot.get("Node", "", plan.name)
+        if node is not None:
+            labels = node["metadata"].get("labels") or {}
+            yield Place(node, plan.name, plan.index, labels, ipam.capacity(plan))
+
+
+# -- choosing --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """Everything about one pod that every node is asked for."""
+
+    pod: JsonObject
+    owner: str
+    ports: Sequence[crowds.HostPort]
+    company: Company
+    required_spread: tuple[Spread, ...]
+    preferred_spread: tuple[Spread, ...]
+
+
+def choose(pod: JsonObject, crowd: Crowd) -> tuple[Place | None, str]:
+    """The node for `pod`, or None and why, in the scheduler's words."""
+    if not crowd.places:
+        return None, "no nodes available to schedule pods"
+    wishes = _Wishes(
+        pod=pod,
+        owner=crowds.owner_uid(pod),
+        ports=crowds.host_ports(pod),
+        company=crowds.company_of(pod, crowd),
+        required_spread=crowds.spreads(pod, crowd, "DoNotSchedule"),
+        preferred_spread=crowds.spreads(pod, crowd, "ScheduleAnyway"),
+    )
+    possible: list[Place] = []
+    reasons: dict[str, int] = {}
+    for place in crowd.places:
+        reason = _obstacle(wishes, place)
+        if reason:
+            reasons[reason] = reasons.get(reason, 0) + 1
+        else:
+            possible.append(place)
+    if possible:
+        return min(possible, key=lambda place: _order(wishes, place, crowd)), ""
+    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    return None, f"0/{len(crowd.places)} nodes are available: {listed}."
+
+
+def _obstacle(wishes: _Wishes, place: Place) -> str:
+    """Why the pod cannot run on the node; empty when it can. The order is the scheduler's."""
+    taint = untolerated_taint(wishes.pod, place.node)
+    if taint is not None:
+        if taint.get("key") == "node.kubernetes.io/unschedulable":
+            return "node(s) were unschedulable"
+        return f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value') or ''}}}"
+    if not matches_node(wishes.pod, place.node):
+        return "node(s) didn't match Pod's node affinity/selector"
+    if crowds.has_port_conflict(wishes.ports, place):
+        return _PORTS_TAKEN
+    if not is_host_network(wishes.pod) and place.addressed >= place.capacity:
+        return "Too many pods"
+    for spread in wishes.required_spread:
+        if obstacle := spread.obstacle(place):
+            return obstacle
+    return wishes.company.obstacle(place)
+
+
+def _order(wishes: _Wishes, place: Place, crowd: Crowd) -> tuple[int, ...]:
+    """Nodes in order of liking, the best least."""
+    owner = wishes.owner
+    return (
+        untolerated_taint(wishes.pod, place.node, _DISLIKED) is not None,
+        -node_preference(wishes.pod, place.node) - wishes.company.score(place),
+        sum(spread.skew(place) or 0 for spread in wishes.preferred_spread),
+        place.owners.get(owner, 0) if owner else 0,
+        _in_zone(owner, place, crowd) if owner else 0,
+        len(place.pods),
+        place.order,
+    )
+
+
+def _in_zone(owner: str, place: Place, crowd: Crowd) -> int:
+    zone = place.labels.get(ZONE)
+    return sum(other.owners.get(owner, 0) for other in crowd.places if other.labels.get(ZONE) == zone)
+
+
+# -- binding ---------------------------------------------------------------------------------------
+
+
+def _unscheduled(pod: JsonObject, reason: str, message: str, now: datetime) -> tuple[UpdateStatus, ...]:
+    old = condition(pod, "PodScheduled") or {}
+    new = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
+    same = old.get("status") == "False"
+    new["lastTransitionTime"] = old["lastTransitionTime"] if same else timestamp(now)
+    return with_status(pod, {"phase": "Pending", "conditions": _replaced(pod, new)})
+
+
+def _replaced(pod: JsonObject, new: JsonObject) -> list[JsonObject]:
+    others = (pod.get("status") or {}).get("conditions") or ()
+    return [*(c for c in others if c.get("type") != new["type"]), new]
+
+
+def _admit_on_node(pod: JsonObject, crowd: Crowd, pool: _AddressPool, now: datetime) -> Iterator[Change]:
+    """A pod that names its node was not scheduled; the node itself refuses it when its ports are taken."""
+    place = next((p for p in crowd.places if p.name == node_name(pod)), None)
+    if place is None:
+        return
+    others = [p for p in place.pods if p["metadata"]["uid"] != pod["metadata"]["uid"] and addresses(p)]
+    taken = Place(place.node, place.name, place.order, place.labels, place.capacity)
+    taken.host_ports = [port for other in others for port in crowds.host_ports(other)]
+    if crowds.has_port_conflict(crowds.host_ports(pod), taken):
+        why = f"Pod was rejected: Predicate NodePorts failed: {_PORTS_TAKEN}"
+        yield from with_status(pod, {"phase": "Failed", "reason": "NodePorts", "message": why})
+        return
+    status = _bound_status(pod, pool, now)
+    if status.get("podIP"):
+        yield UpdateStatus({**pod, "status": status})
+
+
+def _bound_status(pod: JsonObject, pool: _AddressPool, now: datetime) -> JsonObject:
+    status = dict(pod.get("status") or {})
+    old = condition(pod, "PodScheduled") or {}
+    since = old.get("lastTransitionTime") if old.get("status") == "True" else None
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": since or timestamp(now)}
+    status.update(phase="Pending", conditions=_replaced(pod, scheduled))
+    plan = pool.plan(node_name(pod))
+    pod_ips = pool.take(pod, plan)
+    if pod_ips:
+        host_ips = [address.ip for address in plan.addresses]
+        status.update(
+            hostIP=str(host_ips[0]),
+            hostIPs=[{"ip": str(address)} for address in host_ips],
+            podIP=str(pod_ips[0]),
+            podIPs=[{"ip": str(address)} for address in pod_ips],
+        )
+    return status
+
+
+class _AddressPool:
+    """The pod indexes in use on each node, during one round."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._used: dict[str, set[int]] = {plan.name: set() for plan in snapshot.wiring.nodes}
+        self._last: dict[str, int] = {}
+        self._plans = _plans(snapshot.wiring)
+        for pod in snapshot.pods:
+            plan = self._plans.get(node_name(pod))
+            if plan is None or is_finished(pod) or is_host_network(pod):
+                continue
+            indexes = (ipam.index_of(plan, address) for address in addresses(pod))
+            self._used[plan.name].update(index for index in indexes if index is not None)
+
+    def plan(self, node: str) -> NodePlan:
+        return self._plans[node]
+
+    def take(self, pod: JsonObject, plan: NodePlan) -> tuple[IPAddress, ...]:
+        """Addresses for a pod: its node's for hostNetwork, else the next free ones; none when none is free."""
+        if is_host_network(pod):
+            return tuple(address.ip for address in plan.addresses)
+        used = self._used[plan.name]
+        index = ipam.next_index(plan, used, self._last.get(plan.name, self._recorded(plan.name)))
+        if index is None:
+            return ()
+        used.add(index)
+        self._last[plan.name] = index
+        return ipam.pod_addresses(plan, index)
+
+    def _recorded(self, node: str) -> int:
+        obj = self._snapshot.get("Node", "", node)
+        text = ((obj or {}).get("metadata", {}).get("annotations") or {}).get(LAST_INDEX, "")
+        return int(text) if text.isdigit() else 0
+
+    def remembered(self) -> Iterator[Change]:
+        """The Nodes that gave out addresses, with the last index on them."""
+        for name, index in self._last.items():
+            node = self._snapshot.get("Node", "", name)
+            if node is not None:
+                annotations = {**(node["metadata"].get("annotations") or {}), LAST_INDEX: str(index)}
+                yield Update({**node, "metadata": {**node["metadata"], "annotations": annotations}})
+
+
+def _plans(wiring: Wiring) -> dict[str, NodePlan]:
+    return {plan.name: plan for plan in wiring.nodes}
