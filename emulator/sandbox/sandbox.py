@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import select
 import signal
 import socket
@@ -211,7 +210,7 @@ def launch(
         units=(*base, *(Unit.of(service) for service in services)),
         needed=tuple(unit.name for unit in base),
         code=tuple(map(str, (_PROJECT, *_interpreter_trees(), *code))),
-        homes=(pwd.getpwuid(os.getuid()).pw_dir, str(places.state_home())),
+        homes=(os.path.expanduser("~"), str(places.state_home())),
         env=environment(name),
         keeper=Process.of(os.getpid()),
     )

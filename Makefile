@@ -1,0 +1,34 @@
+# Everything here asks nothing, does nothing twice, and needs the network the first time only.
+# Names are relative throughout: make cannot cope with a blank in a path, and a checkout may lie below one.
+
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help install demo test soak bench lint clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+
+install: ## install what is missing
+	@.ci/bootstrap
+
+demo: install ## run the demo scenario: an application from the internet to its database and out again
+	@./mininetes run scenarios/guestbook
+
+test: install ## run all tests, as this user and, where this is root, as an ordinary user too
+	@.ci/run-tests
+
+soak: install ## start, kill and compare for as long as SOAK_SECONDS says (default 600)
+	@$(PYTHON) -m tests.soak
+
+bench: install ## measure and print, with the same measurement of stock Mininet beside it
+	@$(PYTHON) -m bench
+
+lint: install ## ruff, mypy and the layers of imports
+	@.venv/bin/ruff check emulator controllers tests bench
+	@.venv/bin/ruff format --check emulator controllers tests bench
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+clean: ## remove what the other targets made
+	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
