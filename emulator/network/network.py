@@ -122,6 +122,11 @@ class Network:
             self._plumber.remove(stale, left)
         self.attach(pods)
 
+    def reconnect(self) -> None:
+        """Tell bridges that lost their controller to dial it now, because it listens again."""
+        with self._lock:
+            self._switchboard.reconnect()
+
     def netns(self, place: str) -> Path:
         """The netns file of a place."""
         return netns_path(place)

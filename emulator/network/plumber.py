@@ -62,13 +62,12 @@ class Plumber:
             broken = _broken(plan.cables, present, old)
             netlink.execute([rtnl.delete_link(name) for name in broken])
             kept = present.keys() - broken
+            new = [end.interface for end in plan.bridge_ends() if end.interface not in kept]
+            if new:
+                self._switchboard.release(new)
             _make_pairs(netlink, [c for c in plan.cables if c.near.interface not in kept])
             _make_tunnels(netlink, plan.tunnels, kept)
-        change = self._switchboard.change(
-            bridges=plan.bridges,
-            ports=[_port(end) for end in plan.bridge_ends()],
-            renewed=[end.interface for end in plan.bridge_ends() if end.interface not in kept],
-        )
+        change = self._switchboard.change(plan.bridges, [_port(end) for end in plan.bridge_ends()])
         netns.inside([_host_task(cable, cable.host) for cable in plan.cables if cable.host])
         ethtool.settle_links(end.interface for cable in plan.cables for end in cable.bridge_ends())
         return change

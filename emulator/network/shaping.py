@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from emulator.cluster.wiring import Link, LinkEnd
 from emulator.network import netns, rtnl
 from emulator.network.errors import NetemUnavailable, NetworkError
-from emulator.network.names import netns_name
+from emulator.network.names import NETNS_DIRECTORY, netns_name
 from emulator.network.netlink import Netlink, NetlinkError
 
 _SMALLEST_BURST = 15_000
@@ -92,7 +92,9 @@ def _lines(link: Link, end: LinkEnd) -> Iterator[str]:
 
 
 def _run(place: str | None, lines: str) -> None:
-    argv = ["tc", *(["-netns", place] if place else []), "-batch", "-"]
+    # Not `tc -netns`: it mounts /sys anew, which a sandbox may not.
+    enter = ["nsenter", f"--net={NETNS_DIRECTORY / place}"] if place else []
+    argv = [*enter, "tc", "-batch", "-"]
     try:
         done = subprocess.run(argv, input=lines, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:

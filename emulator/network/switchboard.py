@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from emulator.network.errors import NetworkError
-from emulator.network.ovsdb import Operation, Ovsdb, mapping, members, single
+from emulator.network.ovsdb import Operation, Ovsdb, Row, mapping, members, single
 
 _MAX_BACKOFF = 1000
-"""Longest pause between two attempts to reach the controller, in milliseconds; Open vSwitch takes no less."""
+"""Longest pause between attempts to reach the controller, in milliseconds (Open vSwitch 3.1 ignores it)."""
 _INACTIVITY_PROBE = 30_000
 """Silence after which a controller counts as gone, in milliseconds: loaded machines must not look dead."""
 
@@ -65,49 +65,58 @@ class Switchboard:
         with Ovsdb(self._socket) as database:
             return frozenset(row["name"] for row in database.select("Bridge", ["name"]))
 
-    def change(
-        self,
-        *,
-        bridges: Sequence[BridgeSpec] = (),
-        ports: Sequence[PortSpec] = (),
-        renewed: Iterable[str] = (),
-    ) -> Change:
-        """Add what is missing. `renewed` interfaces were made anew under an old name.
+    def change(self, bridges: Sequence[BridgeSpec], ports: Sequence[PortSpec]) -> Change:
+        """Add what is missing; a port of another number or at another bridge is moved.
 
         Returns at once; call the result's `wait` for the moment when the ports forward.
         """
         with Ovsdb(self._socket) as database:
             present = _ports(database)
             known_bridges = {row["name"] for row in database.select("Bridge", ["name"])}
-            stale = _stale(present, ports, frozenset(renewed))
-            if stale:
-                self._note_closing(stale, database.change(list(_removals(stale))))
-            missing = [p for p in ports if p.interface not in present or p.interface in self._closing]
-            self._wait_for_names(database, missing)
+            misplaced = _misplaced(present, ports)
+            self._close(database, misplaced)
+            self._wait_until_closed(database, [port.interface for port in misplaced])
+            kept = present.keys() - {port.interface for port in misplaced}
             operations = [
                 *_new_bridges([bridge for bridge in bridges if bridge.name not in known_bridges]),
-                *_new_ports(missing),
+                *_new_ports([port for port in ports if port.interface not in kept]),
             ]
             number = database.change(operations)
         return Change(self._socket, number, tuple(ports))
+
+    def release(self, interfaces: Iterable[str]) -> None:
+        """Return when Open vSwitch has no device of these names open, so that they can be made anew.
+
+        It sets a device's flags back by name when it closes it: a new one would be found set down.
+        """
+        names = frozenset(interfaces)
+        with Ovsdb(self._socket) as database:
+            self._close(database, [port for port in _ports(database).values() if port.interface in names])
+            self._wait_until_closed(database, names)
 
     def remove(self, interfaces: Iterable[str]) -> None:
         """Take ports away; unknown ones are ignored. Open vSwitch closes them after this returns."""
         wanted = frozenset(interfaces)
         with Ovsdb(self._socket) as database:
-            found = [port for port in _ports(database).values() if port.interface in wanted]
-            if found:
-                self._note_closing(found, database.change(list(_removals(found))))
+            self._close(database, [port for port in _ports(database).values() if port.interface in wanted])
 
-    def _note_closing(self, ports: Iterable[PortState], change: int) -> None:
-        self._closing.update({port.interface: change for port in ports})
+    def reconnect(self) -> None:
+        """Make bridges without their controller dial it now. Open vSwitch would wait up to eight seconds,
+        whatever `max_backoff` says; a target that is written differently makes it start afresh."""
+        with Ovsdb(self._socket) as database:
+            rows = database.select("Controller", ["_uuid", "target", "is_connected"])
+            waiting = [row for row in rows if not row["is_connected"]]
+            if waiting:
+                database.change([_respelled(row) for row in waiting])
 
-    def _wait_for_names(self, database: Ovsdb, ports: Sequence[PortSpec]) -> None:
-        """Wait until ovs-vswitchd let go of the names: it would keep a new port on the old device.
+    def _close(self, database: Ovsdb, ports: Sequence[PortState]) -> None:
+        if ports:
+            change = database.change(list(_removals(ports)))
+            self._closing.update({port.interface: change for port in ports})
 
-        An earlier process may have left removals behind, so the first addition waits for those too.
-        """
-        numbers = [self._closing[port.interface] for port in ports if port.interface in self._closing]
+    def _wait_until_closed(self, database: Ovsdb, interfaces: Iterable[str]) -> None:
+        """An earlier process may have left ports closing, so the first call waits for those too."""
+        numbers = [self._closing[name] for name in interfaces if name in self._closing]
         if not self._has_settled:
             numbers.append(database.change([]))
         if numbers:
@@ -143,17 +152,13 @@ def _complaint(wanted: PortSpec, found: PortState | None) -> str | None:
     return None
 
 
-def _stale(
-    present: Mapping[str, PortState], wanted: Sequence[PortSpec], renewed: frozenset[str]
-) -> list[PortState]:
-    """Ports that must go before they can come back right."""
-    misplaced = {
-        want.interface
+def _misplaced(present: Mapping[str, PortState], wanted: Sequence[PortSpec]) -> list[PortState]:
+    return [
+        port
         for want in wanted
         if (port := present.get(want.interface))
         and (port.bridge != want.bridge or port.ofport not in (want.ofport, None))
-    }
-    return [port for name, port in present.items() if name in misplaced or name in renewed]
+    ]
 
 
 def _ports(database: Ovsdb) -> dict[str, PortState]:
@@ -237,6 +242,13 @@ def _removals(ports: Iterable[PortState]) -> Iterator[Operation]:
     for bridge, uuids in of_bridge.items():
         mutations = [["ports", "delete", ["set", uuids]]]
         yield {"op": "mutate", "table": "Bridge", "where": [["name", "==", bridge]], "mutations": mutations}
+
+
+def _respelled(row: Row) -> Operation:
+    host, _, port = row["target"].rpartition(":")
+    other = port.lstrip("0") if port.startswith("0") else f"0{port}"
+    where = [["_uuid", "==", row["_uuid"]]]
+    return {"op": "update", "table": "Controller", "where": where, "row": {"target": f"{host}:{other}"}}
 
 
 def _insert(table: str, name: str, row: Mapping[str, Any]) -> Operation:
