@@ -6,7 +6,7 @@ from collections.abc import Collection
 from ipaddress import ip_interface
 from itertools import chain
 
-from emulator.cluster.plan import pod_mac
+from emulator.cluster.numbering import pod_mac
 from emulator.cluster.wiring import FIRST_POD_OFPORT, IPAddress, IPNetwork, NodePlan, PodPort, Wiring
 
 FIRST_INDEX = 2

@@ -6,15 +6,24 @@ same plan in every process.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Address, ip_interface, ip_network
+from ipaddress import ip_interface, ip_network
 
 from emulator.api.objects import Path
 from emulator.cluster import ranges
 from emulator.cluster.layout import Layout, Subnet, lay_out
+from emulator.cluster.numbering import (
+    EXTERNAL_MAC,
+    NODE_MAC,
+    VTEP_MAC,
+    Draft,
+    bridge_names,
+    cable_ports,
+    mac_address,
+    public_addresses,
+)
 from emulator.cluster.ranges import Range
+from emulator.cluster.routes import routes_of
 from emulator.cluster.topology import (
     LinkSpec,
     NodeSpec,
@@ -22,7 +31,6 @@ from emulator.cluster.topology import (
     RouterSpec,
     Topology,
     TopologyError,
-    documentation_ipv6,
 )
 from emulator.cluster.wiring import (
     HOST_OFPORT,
@@ -37,11 +45,9 @@ from emulator.cluster.wiring import (
     Link,
     LinkEnd,
     Mode,
-    NextHop,
     NodePlan,
     Port,
     PortRole,
-    Route,
     Wiring,
 )
 
@@ -53,9 +59,6 @@ OVERLAY = "overlay"
 """The peer of tunnel ports."""
 
 MAX_NODES = FIRST_ROUTER_DATAPATH - 1
-_BRIDGE_NAME_LENGTH = 11  # leaves room for "-" and a port number in an interface's 15 characters
-_TAKEN_NAMES = frozenset({"lo", "eth0", "all", "default", "ovs-netdev", "ovs-system"})
-_NODE_OR_POD_NAME = re.compile(r"[np]\d+(-.*)?")
 
 
 def wire(topology: Topology) -> Wiring:
@@ -64,9 +67,9 @@ def wire(topology: Topology) -> Wiring:
         raise TopologyError(("spec", "nodes"), f"{len(topology.nodes)} nodes; {MAX_NODES} are possible")
     layout = lay_out(topology)
     pod_cidrs = ranges.node_pod_cidrs(topology)
-    public = _public_addresses(topology)
+    public = public_addresses(topology)
     _refuse_overlaps(layout, public)
-    draft = _Draft(layout, _bridge_names(topology), _cable_ports(layout))
+    draft = Draft(layout, bridge_names(topology), cable_ports(layout))
     nodes = tuple(_nodes(draft, pod_cidrs))
     external = tuple(_external(draft))
     routers = tuple(_routers(draft, nodes, external, public))
@@ -82,86 +85,6 @@ def wire(topology: Topology) -> Wiring:
         links=tuple(_links(draft, nodes)),
         pod_mtu=LINK_MTU - (VXLAN_OVERHEAD[topology.families[0]] if topology.mode is Mode.OVERLAY else 0),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What every part of the plan looks up."""
-
-    layout: Layout
-    bridge: Mapping[str, str]
-    """The Open vSwitch bridge of each router."""
-    ofport: Mapping[tuple[str, str], int]
-    """(router, neighbour) → port number on the router's bridge."""
-
-    def router_mac(self, router: str) -> str:
-        return _mac(0x10, 1 + [r.name for r in self.layout.topology.routers].index(router))
-
-    def place(self, name: str) -> str:
-        if name in self.bridge:
-            return f"router/{name}"
-        return f"node/{name}" if any(n.name == name for n in self.layout.topology.nodes) else f"ext/{name}"
-
-
-# -- numbers and names -----------------------------------------------------------------------------
-
-
-def _mac(kind: int, number: int) -> str:
-    """Locally administered addresses, one second octet a kind of owner."""
-    return f"02:{kind:02x}:00:00:{number >> 8:02x}:{number & 0xFF:02x}"
-
-
-def pod_mac(address: IPAddress, node: int, index: int) -> str:
-    """`0a:58:` and the IPv4 address, as CNI plugins do; from node and index where there is only IPv6."""
-    if isinstance(address, IPv4Address):
-        return "0a:58:" + ":".join(f"{byte:02x}" for byte in address.packed)
-    return f"0a:59:{node >> 8:02x}:{node & 0xFF:02x}:{index >> 8:02x}:{index & 0xFF:02x}"
-
-
-def _bridge_names(topology: Topology) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for router in topology.routers:
-        if len(router.name) <= _BRIDGE_NAME_LENGTH and _usable(router.name, topology):
-            names[router.name] = router.name
-    for number, router in enumerate(topology.routers, start=1):
-        if router.name not in names:
-            stem = router.name[: _BRIDGE_NAME_LENGTH - 4].rstrip("-")
-            names[router.name] = f"{stem}_{number}"
-    return names
-
-
-def _usable(name: str, topology: Topology) -> bool:
-    """Whether a router's bridge may have its name: no clash with interfaces, bridges and their ports."""
-    stem, _, number = name.rpartition("-")
-    is_port = number.isdigit() and any(router.name == stem for router in topology.routers)
-    return name not in _TAKEN_NAMES and not _NODE_OR_POD_NAME.fullmatch(name) and not is_port
-
-
-def _cable_ports(layout: Layout) -> dict[tuple[str, str], int]:
-    ports: dict[tuple[str, str], int] = {}
-    count: dict[str, int] = {}
-    for cable in layout.cables:
-        for router, other in (cable.ends, cable.ends[::-1]):
-            if router in layout.neighbours:
-                count[router] = count.get(router, 0) + 1
-                ports[router, other] = count[router]
-    return ports
-
-
-def _public_addresses(topology: Topology) -> dict[str, tuple[IPAddress, ...]]:
-    """NAT gateways count up from .1; internet routers without hosts count down from .254."""
-    pool = ranges.public_pool(topology.external)
-    nat = [r.name for r in topology.routers if r.kind is RouterKind.NAT]
-    internet = [r.name for r in topology.routers if r.kind is RouterKind.INTERNET]
-    numbers = {name: n for n, name in enumerate(nat, 1)} | {name: 254 - n for n, name in enumerate(internet)}
-    if len(numbers) > 254:
-        raise TopologyError(("spec", "routers"), f"{pool} has no addresses for {len(numbers)} gateways")
-    found: dict[str, tuple[IPAddress, ...]] = {}
-    for name, number in numbers.items():
-        four = ranges.numbered(pool, number)
-        six = documentation_ipv6(four)
-        found[name] = tuple(four if version == 4 else six for version in topology.families)
-    return found
 
 
 def _refuse_overlaps(layout: Layout, public: Mapping[str, Sequence[IPAddress]]) -> None:
@@ -201,7 +124,7 @@ def _refuse_overlaps(layout: Layout, public: Mapping[str, Sequence[IPAddress]]) 
 # -- hosts -----------------------------------------------------------------------------------------
 
 
-def _nodes(draft: _Draft, pod_cidrs: Sequence[tuple[IPNetwork, ...]]) -> Iterator[NodePlan]:
+def _nodes(draft: Draft, pod_cidrs: Sequence[tuple[IPNetwork, ...]]) -> Iterator[NodePlan]:
     count: dict[str, int] = {}
     for index, spec in enumerate(draft.layout.topology.nodes, start=1):
         subnet = draft.layout.subnet_of[spec.name]
@@ -219,7 +142,7 @@ def _host_addresses(subnet: Subnet, number: int) -> tuple[IPInterface, ...]:
 
 
 def _node(
-    draft: _Draft,
+    draft: Draft,
     spec: NodeSpec,
     index: int,
     addresses: tuple[IPInterface, ...],
@@ -236,13 +159,13 @@ def _node(
         labels=dict(spec.labels or {}),
         bridge=f"n{index}",
         addresses=addresses,
-        mac=_mac(0x01, index),
+        mac=mac_address(NODE_MAC, index),
         pod_cidrs=pod_cidrs,
         pod_gateways=gateways,
         gateway_mac=pod_mac(_first_ipv4(gateways), index, 1),
         default_gateways=tuple(gateway.ip for gateway in subnet.gateways),
         default_gateway_mac=draft.router_mac(subnet.router),
-        vtep_mac=_mac(0x04, index),
+        vtep_mac=mac_address(VTEP_MAC, index),
     )
 
 
@@ -250,7 +173,7 @@ def _first_ipv4(addresses: Sequence[IPAddress]) -> IPAddress:
     return next((address for address in addresses if address.version == 4), addresses[0])
 
 
-def _external(draft: _Draft) -> Iterator[ExternalHost]:
+def _external(draft: Draft) -> Iterator[ExternalHost]:
     for number, spec in enumerate(draft.layout.topology.external, start=1):
         subnet = draft.layout.subnet_of[spec.name]
         yield ExternalHost(
@@ -259,7 +182,7 @@ def _external(draft: _Draft) -> Iterator[ExternalHost]:
                 ip_interface(f"{address}/{network.prefixlen}")
                 for address, network in zip(spec.addresses, subnet.networks, strict=True)
             ),
-            mac=_mac(0x20, number),
+            mac=mac_address(EXTERNAL_MAC, number),
             gateways=tuple(gateway.ip for gateway in subnet.gateways),
             gateway_mac=draft.router_mac(subnet.router),
         )
@@ -268,7 +191,7 @@ def _external(draft: _Draft) -> Iterator[ExternalHost]:
 # -- bridges ---------------------------------------------------------------------------------------
 
 
-def _node_bridge(draft: _Draft, node: NodePlan) -> Bridge:
+def _node_bridge(draft: Draft, node: NodePlan) -> Bridge:
     router = draft.layout.home[node.name]
     gateways = tuple(ip_interface(gateway) for gateway in node.pod_gateways)
     ports = [
@@ -316,7 +239,7 @@ def _node_bridge(draft: _Draft, node: NodePlan) -> Bridge:
 
 
 def _routers(
-    draft: _Draft,
+    draft: Draft,
     nodes: Sequence[NodePlan],
     external: Sequence[ExternalHost],
     public: Mapping[str, tuple[IPAddress, ...]],
@@ -332,7 +255,7 @@ def _routers(
             datapath_id=FIRST_ROUTER_DATAPATH + number,
             zone=FIRST_ROUTER_ZONE + 2 * number,
             ports=tuple(_router_ports(draft, router.name, nodes, external)),
-            routes=tuple(_routes(draft, router, nodes, public)),
+            routes=tuple(routes_of(draft, router, nodes, public)),
             public_addresses=public[router.name] if is_nat else (),
             inside=inside if is_nat else (),
             addresses=_own_addresses(layout, router, number + 1, public),
@@ -351,7 +274,7 @@ def _own_addresses(
 
 
 def _router_ports(
-    draft: _Draft, router: str, nodes: Sequence[NodePlan], external: Sequence[ExternalHost]
+    draft: Draft, router: str, nodes: Sequence[NodePlan], external: Sequence[ExternalHost]
 ) -> Iterator[Port]:
     hosts: dict[str, NodePlan | ExternalHost] = {node.name: node for node in nodes}
     hosts.update({host.name: host for host in external})
@@ -371,72 +294,10 @@ def _router_ports(
         )
 
 
-# -- routes ----------------------------------------------------------------------------------------
-
-
-def _routes(
-    draft: _Draft,
-    router: RouterSpec,
-    nodes: Sequence[NodePlan],
-    public: Mapping[str, tuple[IPAddress, ...]],
-) -> Iterator[Route]:
-    """Shortest paths, overridden where the topology names a route to the same destination."""
-    found: dict[IPNetwork, tuple[NextHop, ...]] = {}
-    for destination, targets in _destinations(draft, router, nodes, public):
-        hops = draft.layout.towards(router.name, targets)
-        if hops:
-            found[destination] = tuple(_next_hop(draft, router.name, hop) for hop in hops)
-    if draft.layout.topology.mode is Mode.ROUTED:
-        for node in nodes:
-            if draft.layout.home[node.name] == router.name:
-                for cidr in node.pod_cidrs:
-                    found[cidr] = (NextHop(draft.ofport[router.name, node.name], node.mac),)
-    macs = {node.name: node.mac for node in nodes}
-    for route in router.routes:
-        found[route.to] = (_next_hop(draft, router.name, route.via, macs.get(route.via)),)
-    for destination in sorted(found, key=lambda n: (n.version, -n.prefixlen, int(n.network_address))):
-        yield Route(destination, found[destination])
-
-
-def _next_hop(draft: _Draft, router: str, neighbour: str, mac: str | None = None) -> NextHop:
-    if mac is None and neighbour not in draft.bridge:
-        names = [spec.name for spec in draft.layout.topology.external]
-        mac = _mac(0x20, 1 + names.index(neighbour))
-    return NextHop(draft.ofport[router, neighbour], mac or draft.router_mac(neighbour))
-
-
-def _destinations(
-    draft: _Draft,
-    router: RouterSpec,
-    nodes: Sequence[NodePlan],
-    public: Mapping[str, tuple[IPAddress, ...]],
-) -> Iterator[tuple[IPNetwork, tuple[str, ...]]]:
-    """Destinations that a router knows without being told, with the routers that lead there.
-
-    The internet knows public addresses and its own hosts; inside ranges only by a route of the topology.
-    """
-    layout, kinds = draft.layout, draft.layout.kinds
-    outside = router.kind is RouterKind.INTERNET
-    for subnet in (*layout.node_subnets, *layout.external_subnets):
-        public_subnet = kinds[subnet.router] is RouterKind.INTERNET
-        if public_subnet == outside:
-            yield from ((network, (subnet.router,)) for network in subnet.networks)
-    if layout.topology.mode is Mode.ROUTED and not outside:
-        for node in nodes:
-            yield from ((cidr, (layout.home[node.name],)) for cidr in node.pod_cidrs)
-    for name, addresses in public.items():
-        if kinds[name] is RouterKind.NAT:
-            yield from ((ip_network(address), (name,)) for address in addresses)
-    if not outside:
-        internet = tuple(name for name, kind in kinds.items() if kind is RouterKind.INTERNET)
-        for version in layout.topology.families:
-            yield ip_network("0.0.0.0/0" if version == 4 else "::/0"), internet
-
-
 # -- cables ----------------------------------------------------------------------------------------
 
 
-def _links(draft: _Draft, nodes: Sequence[NodePlan]) -> Iterator[Link]:
+def _links(draft: Draft, nodes: Sequence[NodePlan]) -> Iterator[Link]:
     plans = {node.name: node for node in nodes}
     for node in nodes:
         place = f"node/{node.name}"
@@ -450,7 +311,7 @@ def _links(draft: _Draft, nodes: Sequence[NodePlan]) -> Iterator[Link]:
         )
 
 
-def _end(draft: _Draft, cable: LinkSpec, side: int, plans: Mapping[str, NodePlan]) -> LinkEnd:
+def _end(draft: Draft, cable: LinkSpec, side: int, plans: Mapping[str, NodePlan]) -> LinkEnd:
     name, other = cable.ends[side], cable.ends[1 - side]
     if name in draft.bridge:
         bridge = draft.bridge[name]

@@ -244,7 +244,7 @@ class _AddressPool:
         return self._plans[node]
 
     def take(self, pod: JsonObject, plan: NodePlan) -> tuple[IPAddress, ...]:
-        """Addresses for a pod: its node's for hostNetwork, else the next free ones; none when none is free."""
+        """Addresses for a pod: its node's for hostNetwork, else the next free ones; none if all are taken."""
         if is_host_network(pod):
             return tuple(address.ip for address in plan.addresses)
         used = self._used[plan.name]

@@ -1,0 +1,104 @@
+"""Node ports of a Service: given out, kept, refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from emulator.api.findings import Finding, forbidden, invalid
+from emulator.api.objects import JsonObject, Path
+from emulator.cluster.bands import FIRST_NODE_PORT, LAST_NODE_PORT, NODE_PORTS
+
+_TAKEN = "provided port is already allocated"
+_FULL = "failed to allocate a nodePort: range is full"
+_TYPES = frozenset({"NodePort", "LoadBalancer"})
+
+
+@dataclass(slots=True)
+class NodePorts:
+    """The numbers that other Services hold, and a source of choices."""
+
+    taken: set[int]
+    seed: Callable[[], object]
+    """Something new to choose by, at every call."""
+
+    def settle(self, service: JsonObject) -> list[Finding]:
+        """Give the Service its node ports, in place. Returns what is wrong with the ones it asks for."""
+        spec = service["spec"]
+        if spec["type"] not in _TYPES:
+            spec.pop("healthCheckNodePort", None)
+            return _refuse_node_ports(spec)
+        ports = spec.get("ports") or []
+        findings = self._check(ports)
+        if findings:
+            return findings
+        if spec["type"] == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True):
+            findings = self._fill(ports)
+        return findings or self._health_check(spec)
+
+    def _check(self, ports: Iterable[JsonObject]) -> list[Finding]:
+        seen: set[tuple[str, int]] = set()
+        for index, port in enumerate(ports):
+            number, path = port.get("nodePort"), _path(index)
+            if not number:
+                continue
+            if number not in NODE_PORTS:
+                limits = f"{FIRST_NODE_PORT}-{LAST_NODE_PORT}"
+                why = f"provided port is not in the valid range. The range of valid ports is {limits}"
+                return [invalid(path, number, why)]
+            if number in self.taken or (port["protocol"], number) in seen:
+                return [invalid(path, number, _TAKEN)]
+            seen.add((port["protocol"], number))
+        return []
+
+    def _fill(self, ports: Iterable[JsonObject]) -> list[Finding]:
+        """A port gets the number of its twin with another protocol, else one that nobody has."""
+        ports = list(ports)
+        held = {(port["protocol"], port["nodePort"]) for port in ports if port.get("nodePort")}
+        twins = {port["port"]: port["nodePort"] for port in ports if port.get("nodePort")}
+        for index, port in enumerate(ports):
+            if port.get("nodePort"):
+                continue
+            number = twins.get(port["port"])
+            if number is None or (port["protocol"], number) in held:
+                number = NODE_PORTS.choose(self.taken | {n for _, n in held}, self.seed())
+            if number is None:
+                return [invalid(_path(index), None, _FULL)]
+            port["nodePort"] = twins[port["port"]] = number
+            held.add((port["protocol"], number))
+        return []
+
+    def _health_check(self, spec: JsonObject) -> list[Finding]:
+        if spec["type"] != "LoadBalancer" or spec.get("externalTrafficPolicy") != "Local":
+            spec.pop("healthCheckNodePort", None)
+            return []
+        path: Path = ("spec", "healthCheckNodePort")
+        own = {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
+        number = spec.get("healthCheckNodePort")
+        if number:
+            return [invalid(path, number, _TAKEN)] if number in self.taken | own else []
+        number = NODE_PORTS.choose(self.taken | own, self.seed())
+        if number is None:
+            return [invalid(path, None, _FULL)]
+        spec["healthCheckNodePort"] = number
+        return []
+
+
+def held_node_ports(service: JsonObject) -> set[int]:
+    """All node ports that a stored Service holds."""
+    spec = service["spec"]
+    numbers = {port.get("nodePort") for port in spec.get("ports") or ()} | {spec.get("healthCheckNodePort")}
+    return {number for number in numbers if number}
+
+
+def _path(index: int) -> Path:
+    return ("spec", "ports", index, "nodePort")
+
+
+def _refuse_node_ports(spec: JsonObject) -> list[Finding]:
+    why = f"may not be used when `type` is '{spec['type']}'"
+    return [
+        forbidden(_path(index), why)
+        for index, port in enumerate(spec.get("ports") or ())
+        if port.get("nodePort")
+    ]
