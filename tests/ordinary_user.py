@@ -1,9 +1,9 @@
 """Run a command as an ordinary user who exists nowhere but in a mount namespace of its own. For root only.
 
-    python -m tests.ordinary_user [--subordinate] COMMAND...
+    python tests/ordinary_user.py [--subordinate] COMMAND...
 
-The user gets a home of its own, a tun node that everybody may open, and with `--subordinate` a range of subordinate
-ids; the host's users, files and device nodes are not touched, and nothing is left afterwards.
+The user gets a home of its own, a tun node that everybody may open, and with `--subordinate` a range of
+subordinate ids; the host's users, files and device nodes are not touched, and nothing is left afterwards.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _bind(source: Path, target: str) -> None:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("CI", "PATH", "TERM", "LANG", "MININETES_STRICT") if name in os.environ}
+    names = ("CI", "PATH", "TERM", "LANG", "MININETES_STRICT")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     kept.update({"HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"})
     return {**kept, "PYTEST_ADDOPTS": "-p no:cacheprovider"}
 

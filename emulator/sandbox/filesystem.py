@@ -95,9 +95,9 @@ def prepare(steps: Sequence[Step], *, root: int, users: int | None) -> None:
     devices = {name: kernel.clone_tree(f"/dev/{name}") for name in _DEVICES if os.path.exists(f"/dev/{name}")}
     tun = kernel.clone_tree("/dev/net/tun") if os.path.exists("/dev/net/tun") else None
     kernel.change_tree("/", add=MountAttribute.READ_ONLY | MountAttribute.NO_SUID)
-    # A locked read-only /proc would forbid to mount the sandbox's own one, whose net sysctls must be
-    # writable.
-    kernel.change_tree("/proc", remove=MountAttribute.READ_ONLY)
+    for own in filter(os.path.ismount, ("/proc", "/sys")):
+        # Where the host's is locked read-only, the kernel lets nobody inside mount a writable one for itself.
+        kernel.change_tree(own, remove=MountAttribute.READ_ONLY)
     for step in steps:
         if isinstance(step, Hide):
             if os.path.isdir(step.path):  # else an outer one hides it already
