@@ -9,7 +9,6 @@ from pathlib import Path
 
 from emulator.api.objects import Key
 from emulator.api.store import Store
-from emulator.cluster import manager
 from emulator.cluster.admission import Admission
 from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
@@ -38,7 +37,8 @@ class Engine:
     def __init__(self, run_dir: Path) -> None:
         self.options = Options.from_environment()
         self.wiring = wire(parse_topology(self.options.topology))
-        self.store = Store(run_dir / "journal", Admission(self.wiring))
+        admission = Admission(self.wiring, lambda: self.store.list("Service"))
+        self.store = Store(run_dir / "journal", admission.admit)
         self.pulse = Pulse()
         self.programming = Programming(self.pulse)
         self.controller_arrived = asyncio.Event()
@@ -48,7 +48,7 @@ class Engine:
             ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
         )
         self._network = Network(self.wiring, settings)
-        self._reconciler = Reconciler(self.store, self.wiring, manager.reconcile, self.pulse)
+        self._reconciler = Reconciler(self.store, self.wiring, self.pulse)
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
 
