@@ -20,6 +20,7 @@ from emulator.cluster.numbering import (
     bridge_names,
     cable_ports,
     mac_address,
+    pod_mac,
     public_addresses,
 )
 from emulator.cluster.ranges import Range
