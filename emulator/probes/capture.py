@@ -28,7 +28,7 @@ HANDSHAKE_SNAP = 192
 FULL_SNAP = 65_535
 
 _ETH_P_ALL = 3
-_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_SOL_PACKET, _PACKET_STATISTICS, _PACKET_AUXDATA = 263, 6, 8
 _SO_TIMESTAMPNS = 35
 _BUFFER = 8 << 20
 _PACKET_OUTGOING = 4
@@ -57,6 +57,8 @@ class Record:
     """From the link-layer header on, cut to the tap's snap length."""
     hardware: int = 1
     """ARPHRD type of the interface."""
+    length: int = 0
+    """The packet's whole length in bytes, where `frame` was cut."""
 
     @cached_property
     def headers(self) -> Headers:
@@ -114,7 +116,7 @@ class Tap:
     def _read(self, most: int | None) -> None:
         while most is None or most > 0:
             try:
-                frame, ancillary, _, address = self._socket.recvmsg(self._snap, 64)
+                frame, ancillary, _, address = self._socket.recvmsg(self._snap, 128)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:  # the interface or its namespace went away: nothing more will come
@@ -122,8 +124,8 @@ class Tap:
                 return
             interface, _, kind, hardware, _ = address
             direction = Direction.OUT if kind == _PACKET_OUTGOING else Direction.IN
-            record = Record(self.site.place, interface, direction, _stamp(ancillary), frame, hardware)
-            self._receive(record)
+            stamp, length = _details(ancillary)
+            self._receive(Record(self.site.place, interface, direction, stamp, frame, hardware, length))
             if most is not None:
                 most -= 1
 
@@ -134,6 +136,7 @@ def _packet_socket(interface: str, program: bpf.Program) -> socket.socket:
         sock.setblocking(False)
         bpf.attach(sock, program)
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         _bind(sock, socket.if_nametoindex(interface) if interface else 0)
     except BaseException:
@@ -150,9 +153,13 @@ def _bind(sock: socket.socket, index: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def _stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
+def _details(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
+    """Time stamp and whole length of a packet, from its control messages."""
+    stamp, length = 0, 0
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
             seconds, nanoseconds = struct.unpack("=qq", data[:16])
-            return int(seconds * 1_000_000_000 + nanoseconds)
-    return time.time_ns()
+            stamp = seconds * 1_000_000_000 + nanoseconds
+        elif level == _SOL_PACKET and kind == _PACKET_AUXDATA:
+            length = struct.unpack_from("=II", data)[1]
+    return stamp or time.time_ns(), length

@@ -14,6 +14,28 @@ from ipaddress import IPv4Address, IPv6Address
 
 Headers = dict[str, int | str]
 
+_FIELDS_OF = {
+    "eth": ("src", "dst", "type"),
+    "vlan": ("id",),
+    "arp": ("op", "hwsrc", "psrc", "hwdst", "pdst"),
+    "ip": ("src", "dst", "ttl", "proto", "len", "id", "tos", "chksum", "flags", "frag"),
+    "ipv6": ("src", "dst", "hlim", "nh", "plen", "tc", "fl", "frag", "more", "id"),
+    "tcp": ("sport", "dport", "seq", "ack", "window", "chksum", "flags"),
+    "udp": ("sport", "dport", "len", "chksum"),
+    "vxlan": ("flags", "vni"),
+    "icmp": ("type", "code", "chksum", "id", "seq", "mtu"),
+    "icmpv6": ("type", "code", "chksum", "id", "seq", "mtu"),
+    "nd": ("target", "flags", "sll", "tll"),
+    "ra": ("hlim", "flags", "lifetime"),
+    "payload": ("len",),
+}
+FIELDS = frozenset(f"{layer}.{name}" for layer, names in _FIELDS_OF.items() for name in names) | {
+    "l4",
+    "payload",
+    "malformed",
+}
+"""Every field name, without the prefixes `inner.` and `quoted.`."""
+
 _VXLAN_PORT = 4789
 _FLAGS = "FSRPAUECN"
 _EXTENSIONS = {0, 43, 60}

@@ -1,0 +1,108 @@
+"""Captures that last: start, wait for what should come, stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from emulator.probes import bpf
+from emulator.probes.capture import FULL_SNAP, Record, Tap
+from emulator.probes.checks import Check, CheckResult, Tally
+from emulator.probes.request import Site
+
+MOST_RECORDS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A finished capture."""
+
+    records: tuple[Record, ...]
+    """In the order of their time stamps."""
+    lost: dict[str, int]
+    """Packets that were not recorded, by place: the kernel's queue or ours was full."""
+
+
+class CaptureSession:
+    """Watches several places at once.
+
+    As an asynchronous context manager it is armed on entry: everything sent inside the block is seen.
+    """
+
+    def __init__(self, sites: Iterable[Site], on_record: Callable[[Record], None] | None = None) -> None:
+        self._sites = tuple(dict.fromkeys(sites))
+        self._on_record = on_record
+        self._records: list[Record] = []
+        self._overflow: dict[str, int] = {}
+        self._taps: list[Tap] = []
+        self._news = asyncio.Event()
+
+    async def start(self) -> None:
+        """Arm every tap. Raises OSError, with nothing left open, when a place cannot be watched."""
+        program = bpf.everything(FULL_SNAP)
+        opening = [Tap.open(site, program, self._receive, FULL_SNAP) for site in self._sites]
+        opened = await asyncio.gather(*opening, return_exceptions=True)
+        self._taps = [tap for tap in opened if isinstance(tap, Tap)]
+        for site, tap in zip(self._sites, opened, strict=True):
+            if isinstance(tap, BaseException):
+                self.stop()
+                raise OSError(f"cannot capture at {site.place}: {tap}") from tap
+
+    def stop(self) -> Capture:
+        """Take what has come so far and close the taps."""
+        lost = dict(self._overflow)
+        for tap in self._taps:
+            tap.close()
+            if tap.lost:
+                lost[tap.site.place] = lost.get(tap.site.place, 0) + tap.lost
+        self._taps = []
+        return Capture(tuple(sorted(self._records, key=lambda record: record.time)), lost)
+
+    async def until(self, checks: Sequence[Check], timeout: float) -> tuple[CheckResult, ...]:
+        """Wait until every claim holds, or for `timeout` seconds.
+
+        A claim of "at least" ends the waiting as soon as it holds. One of "none" or "exactly" can only
+        be known at the end, so it makes the session watch for the whole time.
+        """
+        loop = asyncio.get_running_loop()
+        deadline, counted = loop.time() + timeout, 0
+        tallies = [Tally(check) for check in checks]
+        patient = not all(check.is_settled_early for check in checks)
+        while True:
+            self._news.clear()
+            for tap in self._taps:
+                tap.drain()
+            for record in self._records[counted:]:
+                for tally in tallies:
+                    tally.add(record)
+            counted = len(self._records)
+            left = deadline - loop.time()
+            if left <= 0 or (not patient and all(tally.holds for tally in tallies)):
+                return tuple(tally.result() for tally in tallies)
+            await _event_within(self._news, left)
+
+    async def __aenter__(self) -> CaptureSession:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _receive(self, record: Record) -> None:
+        if self._on_record is not None:
+            self._on_record(record)
+        elif len(self._records) < MOST_RECORDS:
+            self._records.append(record)
+            self._news.set()
+        else:
+            self._overflow[record.at] = self._overflow.get(record.at, 0) + 1
+
+
+async def _event_within(event: asyncio.Event, seconds: float) -> None:
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait({waiting}, timeout=seconds)
+    waiting.cancel()
