@@ -64,10 +64,9 @@ class PodLifecycle:
         self._lives: dict[str, _Life] = {}
         self._wake = asyncio.Event()
 
-    async def run(self, *, network_built: Awaitable[None]) -> None:
-        """Follow the store for ever, once there is a network."""
+    async def run(self) -> None:
+        """Follow the store for ever. The network must have been built."""
         watch = self._store.watch({"Pod"})
-        await network_built
         while True:
             await self._step()
             await watch.batch()
