@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
 from emulator.cli.exits import ExitCode
 
 _CODES: dict[str, ExitCode] = {
+    "emulator.api.client.ClusterUnreachable": ExitCode.USAGE,
     "emulator.api.load.ManifestError": ExitCode.USAGE,
-    "emulator.api.store.ApiError": ExitCode.USAGE,
-    "emulator.api.errors.ApiError": ExitCode.USAGE,
-    "emulator.api.client.ApiError": ExitCode.USAGE,
-    "emulator.cluster.topology.TopologyError": ExitCode.USAGE,
-    "emulator.engine.client.ClusterNotFound": ExitCode.USAGE,
+    "emulator.cluster.specs.TopologyError": ExitCode.USAGE,
+    "emulator.engine.client.ClusterError": ExitCode.USAGE,
+    "emulator.sandbox.errors.SandboxError": ExitCode.CANNOT_RUN,
     "emulator.verdict.places.PlaceError": ExitCode.USAGE,
+    "subprocess.TimeoutExpired": ExitCode.NOT_AS_EXPECTED,
 }
 """Errors of the user's making, and of the machine's; anything else is ours."""
 
@@ -51,7 +52,10 @@ def exit_code(error: BaseException) -> ExitCode | None:
     own = getattr(error, "exit_code", None)
     if isinstance(own, int):
         return ExitCode(own)
-    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
+    if "emulator.api.errors.ApiError" in names:
+        refused = getattr(error, "code", 500) < 500
+        return ExitCode.USAGE if refused else None
     return next((_CODES[name] for name in names if name in _CODES), None)
 
 
@@ -62,16 +66,30 @@ def _report(error: Exception, verbosity: int) -> int:
         traceback.print_exception(error)
     code = exit_code(error)
     if code is not None:
-        message = str(error) or type(error).__name__
-        click.echo(message if message.startswith("error:") else f"error: {message}", err=True)
+        _tell(error)
         return code
     if isinstance(error, OSError) and error.filename is not None:
         click.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        return ExitCode.USAGE
+    if isinstance(error, FileNotFoundError):
+        click.echo(f"error: {error}", err=True)
         return ExitCode.USAGE
     click.echo(f"error: a bug in mininetes: {type(error).__name__}: {error}", err=True)
     if verbosity < 2:
         click.echo(f"  the traceback is in {_save(error)} (or run again with -vv)", err=True)
     return ExitCode.BUG
+
+
+def _tell(error: Exception) -> None:
+    """What went wrong, the last lines of the log that tells why, and what to do next."""
+    message = str(error) or type(error).__name__
+    log = str(getattr(error, "log", "") or "").rstrip()
+    hint = getattr(error, "hint", "")
+    if log:
+        click.echo("\n".join(f"  | {line}" for line in log.splitlines()), err=True)
+    click.echo(message if message.startswith("error:") else f"error: {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
 
 
 def _save(error: Exception) -> str:
@@ -102,6 +120,6 @@ def _flushed(code: int) -> int:
 
 def _reader_left() -> int:
     """Nobody reads stdout any more (`| head`): no message, and none from the interpreter's exit."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    with suppress(OSError, ValueError):  # ValueError: stdout is no file (in tests)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.AS_EXPECTED

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 from emulator.api.objects import JsonObject
 from emulator.cli.session import Session
@@ -29,25 +32,49 @@ def capture(session: Session, wish: Wish) -> None:
 
     cluster = session.connect(wish.name)
     places = [str(parse_place(place, wish.namespace)) for place in wish.places]
-    packets = cluster.capture(
-        places, filter=wish.expression, seconds=wish.seconds, count=wish.count, file=wish.write
-    )
-    seen = 0
-    session.terminal.note(f"capturing at {', '.join(places)}; Ctrl-C ends it")
-    try:
-        for packet in packets:
-            seen += 1
-            if wish.output == "json":
-                session.terminal.out(json.dumps(packet))
-            elif not wish.write:
-                session.terminal.out(line(packet))
-    except KeyboardInterrupt:
-        # Ctrl-C is the ordinary end of a capture without --for or --count.
-        if wish.seconds is not None or wish.count is not None:
-            raise
-    session.terminal.note(f"{seen} packets" + (f" in {wish.write}" if wish.write else ""))
+    with ExitStack() as stack:
+        file = stack.enter_context(Path(wish.write).open("wb")) if wish.write else None
+        packets = cluster.capture(
+            places, filter=wish.expression, seconds=wish.seconds, count=wish.count, file=file
+        )
+        session.terminal.note(f"capturing at {', '.join(places)}; Ctrl-C ends it")
+        try:
+            for packet in packets:
+                session.terminal.out(json.dumps(packet) if wish.output == "json" else line(packet))
+        except KeyboardInterrupt:
+            # Ctrl-C is the ordinary end of a capture without --for or --count.
+            if wish.seconds is not None or wish.count is not None:
+                raise
+    if wish.write:
+        session.terminal.note(f"wrote {wish.write}")
 
 
 def line(packet: JsonObject) -> str:
-    """One packet: time, place, summary."""
-    return f"{packet.get('time', 0):.6f}  {packet.get('at', '')}  {packet.get('summary', '')}"
+    """One packet in a line: time, place, direction, ends, and what it carries."""
+    when = datetime.fromtimestamp(packet.get("time", 0)).strftime("%H:%M:%S.%f")
+    where = f"{packet.get('at', '')} {packet.get('direction', '')}"
+    return f"{when}  {where:<24}  {summary(packet.get('headers') or {})}"
+
+
+def summary(headers: JsonObject) -> str:
+    """What a packet is, from its headers: the outer packet, and the one inside VXLAN behind a bar."""
+    text = _ends(headers, "")
+    inner = _ends(headers, "inner.")
+    return f"{text} | {inner}" if inner else text
+
+
+def _ends(headers: JsonObject, prefix: str) -> str:
+    for name in ("ip", "ipv6"):
+        source = headers.get(f"{prefix}{name}.src")
+        if source is None:
+            continue
+        layer = str(headers.get(f"{prefix}l4", name))
+        ends = [str(source), str(headers.get(f"{prefix}{name}.dst"))]
+        ports = [headers.get(f"{prefix}{layer}.{end}") for end in ("sport", "dport")]
+        named = [end if port is None else f"{end}:{port}" for end, port in zip(ends, ports, strict=True)]
+        flags = headers.get(f"{prefix}{layer}.flags")
+        ttl = headers.get(f"{prefix}{name}.ttl", headers.get(f"{prefix}{name}.hlim"))
+        return f"{named[0]} → {named[1]} {layer}" + (f" {flags}" if flags else "") + f" ttl {ttl}"
+    if f"{prefix}arp.psrc" in headers:
+        return f"arp {headers[f'{prefix}arp.psrc']} → {headers.get(f'{prefix}arp.pdst')}"
+    return "" if prefix else f"frame of type {headers.get('eth.type', '?')}"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from emulator.api.objects import JsonObject
+from emulator.cli.exits import ExitCode
 from emulator.cli.naming import named_objects, one_object, qualified
 from emulator.cli.progress import progress
 from emulator.cli.session import Session
@@ -69,7 +70,7 @@ def scale(
         changes.scale(cluster, kind.kind, target, namespace, replicas)
         ready = cluster.wait_ready(timeout)
     session.terminal.out(f"{qualified(kind, target)} scaled")
-    _insist(session.terminal, ready, timeout)
+    insist(session.terminal, ready, timeout)
 
 
 def label(session: Session, name: str, words: Sequence[str], *, namespace: str, timeout: float) -> None:
@@ -89,7 +90,7 @@ def label(session: Session, name: str, words: Sequence[str], *, namespace: str, 
         changes.label(cluster, kind.kind, target, namespace if kind.namespaced else None, labels)
         ready = cluster.wait_ready(timeout)
     session.terminal.out(f"{qualified(kind, target)} labeled")
-    _insist(session.terminal, ready, timeout)
+    insist(session.terminal, ready, timeout)
 
 
 def rollout(
@@ -112,14 +113,19 @@ def rollout(
     session.terminal.out(
         f"{qualified(kind, target)} {'restarted' if action == 'restart' else 'successfully rolled out'}"
     )
-    _insist(session.terminal, ready, timeout)
+    insist(session.terminal, ready, timeout)
 
 
-def say_not_ready(terminal: Terminal, ready: Readiness, timeout: float) -> None:
-    """Name what is missing at the deadline."""
-    terminal.note(f"{terminal.style('not ready', 'bad')} after {timeout:g}s:")
+def insist(terminal: Terminal, ready: Readiness, timeout: float) -> None:
+    """Name what fails for good, and what is missing at the deadline; then exit 1."""
+    for failing in ready.failing:
+        terminal.warn(failing)
+    if ready.ready:
+        return
+    click.echo(f"{terminal.style('not ready', 'bad')} after {timeout:g}s:", err=True)
     for missing in ready.missing:
-        terminal.note(f"  {missing}")
+        click.echo(f"  {missing}", err=True)
+    raise click.exceptions.Exit(ExitCode.NOT_AS_EXPECTED)
 
 
 def _tell(terminal: Terminal, done: Applied, timeout: float) -> None:
@@ -129,13 +135,7 @@ def _tell(terminal: Terminal, done: Applied, timeout: float) -> None:
         terminal.warn(warning)
     for key, what in done.changed:
         terminal.out(f"{qualified(kind_named(key.kind), key.name)} {what}")
-    _insist(terminal, done.ready, timeout)
-
-
-def _insist(terminal: Terminal, ready: Readiness, timeout: float) -> None:
-    if not ready.ready:
-        say_not_ready(terminal, ready, timeout)
-        raise click.exceptions.Exit(1)
+    insist(terminal, done.ready, timeout)
 
 
 def _stubs(words: Sequence[str], namespace: str) -> list[JsonObject]:

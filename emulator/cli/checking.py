@@ -13,9 +13,10 @@ from emulator.cli.terminal import Terminal
 
 def validate(terminal: Terminal, paths: Sequence[str]) -> int:
     """Check every file; print each mistake with its place, and a count."""
+    from emulator.api.load import load
     from emulator.scenario.files import check
 
-    result = check(paths)
+    result = check(paths, load)
     for problem in result.problems:
         terminal.note(str(problem) if str(problem).startswith("error") else f"error: {problem}")
     for notice in result.notices:

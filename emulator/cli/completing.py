@@ -92,6 +92,6 @@ def scenarios(context: click.Context, incomplete: str) -> Iterable[str]:  # noqa
 @_quietly
 def clusters(context: click.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
     """Names of running clusters."""
-    from emulator.sandbox import launch
+    from emulator.sandbox import all as running
 
-    return [sandbox.name for sandbox in launch.all()]
+    return [sandbox.name for sandbox in running()]

@@ -15,7 +15,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A time: `30s`, `1.5m`, `200ms`; a bare number is seconds. Gives seconds."""
 
     name = "duration"
@@ -30,7 +30,7 @@ class Duration(click.ParamType):
         return float(found[1]) * _UNITS[found[2] or "s"]
 
 
-class PortType(click.ParamType):
+class PortType(click.ParamType[str]):
     """A port with its protocol: `80/tcp`."""
 
     name = "port"
@@ -45,7 +45,7 @@ class PortType(click.ParamType):
             self.fail(str(wrong), param, ctx)
 
 
-class PlaceType(click.ParamType):
+class PlaceType(click.ParamType[str]):
     """A place, as text; the namespace is known only when the command runs."""
 
     name = "place"
@@ -62,7 +62,7 @@ class PlaceType(click.ParamType):
         return [CompletionItem(name) for name in places(ctx, incomplete)]
 
 
-class Completed(click.ParamType):
+class Completed(click.ParamType[str]):
     """Text completed by one of the functions of `emulator.cli.completing`."""
 
     name = "text"

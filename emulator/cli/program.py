@@ -107,6 +107,7 @@ def _verbosity(arguments: Sequence[str]) -> int:
 
 
 @click.command(
+    "mininetes",
     cls=Program,
     params=common_options(),
     context_settings={

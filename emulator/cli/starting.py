@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import click
-
-from emulator.cli.changing import loaded, say_not_ready
+from emulator.cli.changing import insist, loaded
 from emulator.cli.progress import progress
 from emulator.cli.session import Session
 from emulator.scenario.cluster import LiveCluster
@@ -18,14 +17,14 @@ def start(
 ) -> None:
     """Start a cluster with the manifests in `files`, and sum it up in a line. Exits 1 when not ready."""
     manifests = loaded(files, session.terminal) if files else ()
-    with progress(session.terminal, f"starting {topology}") as say:
-        cluster = session.start(topology, manifests, timeout=timeout, progress=say, **options)
-        ready = cluster.wait_ready(timeout)
+    started = time.monotonic()
+    with progress(session.terminal, f"starting {topology}"):
+        cluster = session.start(topology, manifests, timeout=timeout, **options)
+        ready = cluster.wait_ready(max(1.0, started + timeout - time.monotonic()))
+        seconds = time.monotonic() - started
         summary = _summary(cluster)
-    if not ready.ready:
-        say_not_ready(session.terminal, ready, timeout)
-        raise click.exceptions.Exit(1)
-    session.terminal.out(f"{summary} ready in {ready.seconds:.1f}s")
+    insist(session.terminal, ready, timeout)
+    session.terminal.out(f"{summary} ready in {seconds:.1f}s")
 
 
 def stop(session: Session, name: str | None) -> None:
@@ -45,9 +44,9 @@ def stop(session: Session, name: str | None) -> None:
 
 
 def _running() -> list[str]:
-    from emulator.sandbox import launch
+    from emulator.sandbox import all as running
 
-    return [sandbox.name for sandbox in launch.all()]
+    return [sandbox.name for sandbox in running()]
 
 
 def _summary(cluster: LiveCluster) -> str:

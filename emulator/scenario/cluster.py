@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
 from emulator.api.objects import JsonObject, Key
 
@@ -18,6 +19,8 @@ class Readiness(Protocol):
     def ready(self) -> bool: ...  # noqa: D102
     @property
     def missing(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def failing(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def seconds(self) -> float: ...  # noqa: D102
 
@@ -55,6 +58,10 @@ class LiveCluster(Protocol):
     @property
     def name(self) -> str:
         """The name it was started under."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Where its logs lie while it runs."""
 
     def down(self) -> None:
         """Stop it; returns when nothing is left."""
@@ -128,7 +135,7 @@ class LiveCluster(Protocol):
         filter: str = "",
         seconds: float | None = None,
         count: int | None = None,
-        file: Any = None,
+        file: BinaryIO | None = None,
     ) -> Iterable[JsonObject]:
         """Packets as they pass; with `file` they are written there as pcapng."""
 

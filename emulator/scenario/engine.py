@@ -54,7 +54,7 @@ class Listener(Protocol):
         """A step ended, or was skipped."""
 
 
-class NotReady(Exception):
+class NotReady(Exception):  # noqa: N818 - what it is called in the design
     """Something is still missing at the deadline."""
 
     exit_code = 1

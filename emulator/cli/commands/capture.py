@@ -22,7 +22,7 @@ from emulator.cli.verb import Verb
 @name_option
 @output_option("text", "json")
 @click.pass_obj
-def command(session: Session, **asked: object) -> None:
+def command(session: Session, /, **asked: object) -> None:
     """Capture packets at any place.
 
     Until Ctrl-C unless --for or --count says otherwise.

@@ -9,7 +9,7 @@ from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
 
-@click.command("exec", cls=Verb, context_settings={"allow_interspersed_args": False})
+@click.command("exec", cls=Verb)
 @click.option("-c", "--container", metavar="NAME", help="Which container; the first unless said.")
 @click.option("-i", "--stdin", is_flag=True, help="Pass stdin on (it always is; kept for kubectl's sake).")
 @click.option("-t", "--tty", is_flag=True, help="On a terminal of its own.")
@@ -20,6 +20,7 @@ from emulator.cli.verb import Verb
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     pod: str,
     argv: tuple[str, ...],
     container: str | None,
@@ -28,7 +29,9 @@ def command(
     tty: bool,  # noqa: FBT001
     **_ignored: object,
 ) -> None:
-    """Run a command in a pod. The exit code is the command's.
+    """Run a command in a pod.
+
+    The exit code is the command's.
 
     \b
     mininetes exec -n shop web-0 -- wget -qO- http://db:8080

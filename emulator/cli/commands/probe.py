@@ -27,7 +27,7 @@ from emulator.cli.verb import Verb
 @name_option
 @output_option("text", "json", "yaml")
 @click.pass_context
-def command(context: click.Context, **asked: object) -> None:
+def command(context: click.Context, /, **asked: object) -> None:
     """Send real traffic and say what became of it.
 
     FROM and TO are places: shop/web (a pod), deploy/shop/web, svc/shop/db, node/worker-1,

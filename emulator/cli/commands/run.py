@@ -14,6 +14,7 @@ from emulator.cli.verb import Verb
 @click.option("--report", "reports", multiple=True, metavar="FORM[=FILE]",
               help="junit=F, json=F, html=F or github; repeatable.")  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop after the first scenario that does not pass.")
+@click.option("--keep-going", is_flag=True, help="Go on with a scenario's next step after one that failed.")
 @click.option("--keep", is_flag=True, help="Leave the last cluster running, to look around.")
 @click.option("--timeout", type=DURATION, default="120s", show_default=True, help="For each scenario.")
 @click.option("--seed", type=int, metavar="N", help="Seed of every random choice; printed when not given.")
@@ -24,7 +25,7 @@ from emulator.cli.verb import Verb
     help="Another topology than the scenario's.",
 )
 @click.pass_context
-def command(context: click.Context, paths: tuple[str, ...], **options: object) -> None:
+def command(context: click.Context, /, paths: tuple[str, ...], **options: object) -> None:
     """Run scenarios: up, steps, verdicts, down.
 
     PATH is a scenario's folder or file, a folder of scenarios, or a name under scenarios/.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.params import Completed, files_option, name_option, namespace_option, timeout_option
+from emulator.cli.params import Completed, files_option, name_option, timeout_option
 from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
@@ -13,7 +13,6 @@ from emulator.cli.verb import Verb
 @click.argument("topology", default="three-node", type=Completed("topologies"))
 @files_option
 @name_option
-@namespace_option
 @click.option("--nodes", type=click.IntRange(1), metavar="N", help="Size the topology to N nodes.")
 @click.option(
     "--offload", is_flag=True, help="Segmentation offload: more throughput, fewer packets to look at."
@@ -23,7 +22,7 @@ from emulator.cli.verb import Verb
 @timeout_option("60s", "How long to wait until everything is ready.")
 @click.pass_obj
 def command(
-    session: Session, topology: str, files: tuple[str, ...], timeout: float, **options: object
+    session: Session, /, topology: str, files: tuple[str, ...], timeout: float, **options: object
 ) -> None:
     """Start a cluster that stays.
 

@@ -1,0 +1,1 @@
+"""One result, many renderings: text, JSON, JUnit, HTML, GitHub."""

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ..fake_cluster import FakeCluster, Readiness, pod
+from .conftest import Invoke
+
+
+def test_get_pods(invoke: Invoke) -> None:
+    lines = invoke("get", "pods", "-n", "shop").stdout.splitlines()
+    assert lines[0].split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
+    assert lines[1].split()[:4] == ["web-1", "1/1", "Running", "0"]
+    assert len(lines) == 3
+
+
+def test_get_wide_and_all_namespaces(invoke: Invoke) -> None:
+    lines = invoke("get", "po", "-A", "-o", "wide").stdout.splitlines()
+    assert lines[0].split() == ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE"]
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["default", "db-0"],
+        ["shop", "web-1"],
+        ["shop", "web-2"],
+    ]
+    assert lines[1].split()[-2:] == ["10.244.1.3", "worker-1"]
+
+
+def test_get_several_kinds_prefixes_names(invoke: Invoke) -> None:
+    text = invoke("get", "svc,deploy", "-n", "shop").stdout
+    assert "service/web   NodePort" in text
+    assert "80:30080/TCP" in text
+    assert "deployment.apps/web   2/2" in text
+
+
+def test_get_all_covers_workloads(invoke: Invoke) -> None:
+    text = invoke("get", "all", "-n", "shop").stdout
+    assert "pod/web-1" in text
+    assert "service/web" in text
+    assert "deployment.apps/web" in text
+
+
+def test_get_json_one_and_many(invoke: Invoke) -> None:
+    one = json.loads(invoke("get", "pod", "web-1", "-n", "shop", "-o", "json").stdout)
+    assert (one["kind"], one["metadata"]["name"]) == ("Pod", "web-1")
+    many = json.loads(invoke("get", "pods", "-n", "shop", "-o", "json").stdout)
+    assert (many["kind"], len(many["items"])) == ("List", 2)
+
+
+def test_get_yaml_and_name(invoke: Invoke) -> None:
+    assert "nodeName: worker-1" in invoke("get", "pod/web-1", "-n", "shop", "-o", "yaml").stdout
+    assert invoke("get", "deploy", "-n", "shop", "-o", "name").stdout == "deployment.apps/web\n"
+
+
+def test_get_nothing_says_so_on_stderr(invoke: Invoke) -> None:
+    result = invoke("get", "ingresses")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "No resources found in default namespace." in result.stderr
+
+
+def test_get_missing_object(invoke: Invoke) -> None:
+    result = invoke("get", "pod", "nope")
+    assert result.exit_code == 2
+    assert 'pods "nope" not found' in result.stderr
+
+
+def test_get_unknown_kind_hints(invoke: Invoke) -> None:
+    result = invoke("get", "podds")
+    assert result.exit_code == 2
+    assert "did you mean 'pods'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"phase": "Pending"}, "Pending"),
+        (
+            {
+                "phase": "Running",
+                "containerStatuses": [
+                    {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 3}
+                ],
+            },
+            "CrashLoopBackOff",
+        ),
+        (
+            {"phase": "Failed", "containerStatuses": [{"state": {"terminated": {"exitCode": 3}}}]},
+            "ExitCode:3",
+        ),
+        ({"phase": "Failed", "reason": "Evicted"}, "Evicted"),
+        ({"phase": "Pending", "initContainerStatuses": [{"state": {"running": {}}}]}, "Init:0/1"),
+        (
+            {
+                "phase": "Pending",
+                "initContainerStatuses": [{"state": {"waiting": {"reason": "CrashLoopBackOff"}}}],
+            },
+            "Init:CrashLoopBackOff",
+        ),
+    ],
+)
+def test_pod_status_reads_as_kubectls(
+    status: dict[str, Any], expected: str, invoke: Invoke, cluster: FakeCluster
+) -> None:
+    odd = pod("odd")
+    odd["status"] = status
+    odd["spec"]["initContainers"] = [{"name": "init"}]
+    cluster.add(odd)
+    assert invoke("get", "pod", "odd", "-n", "shop").stdout.splitlines()[1].split()[2] == expected
+
+
+def test_terminating_pod(invoke: Invoke, cluster: FakeCluster) -> None:
+    gone = pod("gone")
+    gone["metadata"]["deletionTimestamp"] = "2026-11-23T00:00:00Z"
+    cluster.add(gone)
+    assert "Terminating" in invoke("get", "pod", "gone", "-n", "shop").stdout
+
+
+def test_describe_pod_shows_events(invoke: Invoke, cluster: FakeCluster) -> None:
+    event = {
+        "kind": "Event",
+        "metadata": {"name": "e1", "namespace": "shop"},
+        "involvedObject": {"kind": "Pod", "name": "web-1"},
+        "type": "Warning",
+        "reason": "BackOff",
+        "message": "Back-off restarting failed container",
+        "lastTimestamp": "2026-11-23T00:00:00Z",
+    }
+    cluster.add(event)
+    text = invoke("describe", "pod", "web-1", "-n", "shop").stdout
+    assert "Node:         worker-1/" in text
+    assert "BackOff" in text
+
+
+@pytest.mark.parametrize("words", [("svc", "web"), ("deploy/web",), ("node", "worker-1"), ("service/web",)])
+def test_describe_other_kinds(words: tuple[str, ...], invoke: Invoke) -> None:
+    result = invoke("describe", *words, "-n", "shop")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Name:")
+    assert "Events:  <none>" in result.stdout
+
+
+def test_scale_label_rollout(invoke: Invoke, cluster: FakeCluster) -> None:
+    assert (
+        invoke("scale", "deploy/web", "--replicas", "5", "-n", "shop").stdout
+        == "deployment.apps/web scaled\n"
+    )
+    assert (
+        invoke("label", "pod", "web-1", "tier=front", "debug-", "-n", "shop").stdout == "pod/web-1 labeled\n"
+    )
+    assert (
+        invoke("rollout", "restart", "deploy/web", "-n", "shop").stdout == "deployment.apps/web restarted\n"
+    )
+    assert invoke("rollout", "status", "deploy", "web", "-n", "shop").exit_code == 0
+    patches = [call[4] for call in cluster.calls if call[0] == "patch"]
+    assert patches[0] == {"spec": {"replicas": 5}}
+    assert patches[1] == {"metadata": {"labels": {"tier": "front", "debug": None}}}
+    assert "kubectl.kubernetes.io/restartedAt" in patches[2]["spec"]["template"]["metadata"]["annotations"]
+
+
+def test_rollout_that_does_not_finish(invoke: Invoke, cluster: FakeCluster) -> None:
+    deployment = next(obj for key, obj in cluster.objects.items() if key.kind == "Deployment")
+    deployment["status"]["updatedReplicas"] = 1
+    assert invoke("rollout", "status", "deploy/web", "-n", "shop").exit_code == 1
+
+
+def test_delete_by_name(invoke: Invoke, cluster: FakeCluster) -> None:
+    assert invoke("delete", "pod", "web-1", "-n", "shop").stdout == "pod/web-1 deleted\n"
+    assert invoke("delete", "pod/web-1", "-n", "shop").stdout == "pod/web-1 absent\n"
+    assert invoke("delete").exit_code == 2
+
+
+def test_not_ready_names_what_is_missing(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.readiness = Readiness(ready=False, missing=("pod shop/web-1: ContainerCreating",))
+    result = invoke("scale", "deploy/web", "--replicas", "5", "-n", "shop", "--timeout", "3s")
+    assert result.exit_code == 1
+    assert "not ready after 3s" in result.stderr
+    assert "pod shop/web-1: ContainerCreating" in result.stderr
+
+
+def test_up_prints_one_line(invoke: Invoke, cluster: FakeCluster) -> None:
+    result = invoke("up", "three-node", "--nodes", "5", "--timeout", "10")
+    assert result.stdout.startswith("1 node, 3 pods, 1 service ready in ")
+    assert (
+        "up",
+        "three-node",
+        {"timeout": 10.0, "nodes": 5, "offload": False, "datapath": "netdev", "name": "default"},
+    ) in cluster.calls
+
+
+def test_down(invoke: Invoke, cluster: FakeCluster) -> None:
+    assert invoke("down").stdout == "default stopped\n"
+    assert cluster.is_down
+
+
+def test_exec_passes_everything_on(invoke: Invoke, cluster: FakeCluster) -> None:
+    result = invoke("exec", "-it", "-n", "shop", "web-1", "-c", "main", "--", "sh", "-c", "exit 7 -v")
+    assert result.exit_code == 0, result.stderr
+    assert cluster.calls[-1] == ("attach", "shop/web-1", ("sh", "-c", "exit 7 -v"), "main", True)
+
+
+def test_exec_in_a_workload_takes_a_ready_pod(invoke: Invoke, cluster: FakeCluster) -> None:
+    invoke("exec", "deploy/shop/web", "--", "true")
+    assert cluster.calls[-1][1] == "shop/web-1"
+
+
+def test_exec_without_a_command(invoke: Invoke) -> None:
+    assert invoke("exec", "web-1").exit_code == 2
+
+
+def test_logs(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.log = "one\ntwo\n"
+    assert invoke("logs", "shop/web-1", "-c", "main").stdout == "one\ntwo\n"
+    assert cluster.calls[-1] == ("logs", "shop/web-1", "main", False, False)
