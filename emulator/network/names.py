@@ -18,16 +18,11 @@ def netns_name(place: str) -> str:
     Pods become `pod-<namespace>.<name>`: a namespace has no dot, so two pods never share a name.
     Names that a file system would refuse are cut and end in a digest.
     """
-    first, _, rest = place.partition("/")
-    if not first or not rest:
+    parts = place.removeprefix("pod/").split("/") if place.count("/") > 1 else place.split("/")
+    if len(parts) != 2 or not all(parts):
         raise ValueError(f"{place!r} is no place that has a network namespace")
-    if first in _OTHER_KINDS:
-        name = f"{first}-{rest}"
-    else:
-        pod = rest if first == "pod" and "/" in rest else place
-        name = "pod-" + pod.replace("/", ".")
-    if "/" in name:
-        raise ValueError(f"{place!r} is no place that has a network namespace")
+    first, rest = parts
+    name = f"{first}-{rest}" if first in _OTHER_KINDS else f"pod-{first}.{rest}"
     if len(name) <= _LONGEST:
         return name
     return f"{name[:_LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

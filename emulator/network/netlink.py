@@ -169,12 +169,5 @@ def _error_in(flags: int, body: bytes, purpose: str) -> NetlinkError:
     return NetlinkError(number, purpose, explanation)
 
 
-def tolerant(request: Request, *numbers: int) -> Request:
-    """The same request, content with these refusals as well."""
-    return Request(
-        request.kind, request.flags, request.payload, request.purpose, (*request.tolerate, *numbers)
-    )
-
-
 ALREADY_THERE = errno.EEXIST
 NOT_THERE = (errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENOENT)
