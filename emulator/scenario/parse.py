@@ -71,9 +71,9 @@ class _Parser:
             manifests=self._paths(spec, "manifests"),
             steps=tuple(self._step(step, index) for index, step in enumerate(spec.each("steps"))),
         )
-        if spec.is_mapping and not scenario.steps:
-            self.document.complain(spec.path, "steps are missing: a scenario without them shows nothing")
         spec.done()
+        if spec.is_mapping and not spec.raw("steps"):
+            self.document.complain(spec.path, "steps are missing: a scenario without them shows nothing")
         return scenario
 
     def _metadata(self, top: Reader) -> tuple[str, str]:
@@ -124,7 +124,7 @@ class _Parser:
         for word in _ACTIONS:
             reader.raw(word)  # so that a misspelt action finds its nearest right name
         reader.done()
-        if reader.is_mapping and not actions and not checks and not set(LATER) & set(reader):
+        if reader.is_mapping and not {"expect", *_ACTIONS, *LATER} & set(reader):
             self.document.complain(reader.path, "a step needs an action or an expectation")
         return Step(name, reader.line, tuple(actions), tuple(checks))
 

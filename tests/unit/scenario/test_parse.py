@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent, indent
+
+import pytest
+
+from emulator.api.objects import Key
+from emulator.scenario.document import DocumentError
+from emulator.scenario.model import Apply, Delete, Exec, Label, ObjectCheck, ProbeCheck, Rollout, Scale, Wait
+from emulator.scenario.parse import read_scenario
+from emulator.verdict.outcome import Outcome
+
+HEAD = """\
+apiVersion: mininetes.io/v1
+kind: Scenario
+metadata: {name: trial}
+spec:
+"""
+
+
+def written(tmp_path: Path, spec: str) -> Path:
+    (tmp_path / "manifests").mkdir(exist_ok=True)
+    (tmp_path / "manifests" / "deny.yaml").write_text("{}")
+    file = tmp_path / "scenario.yaml"
+    file.write_text(HEAD + indent(dedent(spec), "  "))
+    return file
+
+
+def test_reads_everything(tmp_path: Path) -> None:
+    scenario = read_scenario(
+        written(
+            tmp_path,
+            """\
+            topology: two-zone-vpc
+            nodes: 4
+            namespace: shop
+            description: What it shows.
+            manifests: [manifests/]
+            steps:
+            - name: Before
+              expect:
+              - {from: [web, blog/web], to: "svc/db:5432/tcp", outcome: dropped, count: 3, family: 4}
+            - name: After
+              delete: [deny.yaml, pod/web-0]
+              apply: [deny.yaml, {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}]
+              scale: {deploy/web: 5}
+              label: {node/worker-1: {zone: a, old: null}}
+              rollout: sts/db
+              exec: {pod: shop/web-0, command: "wget -qO- http://db", stdout: hello}
+              wait: {for: pod/web-0, field: status.phase, is: Running, timeout: 5s}
+              expect:
+              - {object: pod/web-0, field: status.podIP, exists: true}
+              - {logs: web-0, container: b, contains: in use}
+              - from: ext/client
+                to: node/worker-2
+                port: 30080
+                http: /hostname
+                sees: {source: node/worker-2, ttl: 61}
+                endpoints: {spread: even, count: 3, only: [web-*]}
+                response: {status: 200, body: web}
+                captures: [{at: node/worker-2, has: {udp.dport: 4789}}]
+            """,
+        )
+    )
+    assert (scenario.name, scenario.topology, scenario.nodes) == ("trial", "two-zone-vpc", 4)
+    assert scenario.manifests == (tmp_path / "manifests/",)
+    before, after = scenario.steps
+    assert [(one.source, one.target, one.port) for one in before.checks if isinstance(one, ProbeCheck)] == [
+        ("shop/web", "svc/shop/db", "5432/tcp"),
+        ("blog/web", "svc/shop/db", "5432/tcp"),
+    ]
+    assert before.checks[0].line == 13
+    kinds = [type(action) for action in after.actions]
+    assert kinds == [Delete, Apply, Scale, Label, Rollout, Exec, Wait], (
+        "actions run in the order they are written"
+    )
+    assert after.actions[2] == Scale(Key("Deployment", "shop", "web"), 5)
+    assert after.actions[3] == Label(Key("Node", "", "worker-1"), {"zone": "a", "old": None})
+    thing, _log, probe = after.checks
+    assert isinstance(thing, ObjectCheck)
+    assert thing.key == Key("Pod", "shop", "web-0")
+    assert isinstance(probe, ProbeCheck)
+    assert probe.expected.outcome is Outcome.CONNECTED
+    assert probe.expected.endpoints is not None
+    assert probe.expected.endpoints.places == ("shop/web-*",)
+    assert (probe.port, probe.http) == ("30080/tcp", "/hostname")
+
+
+STEP = "steps: [{name: s, expect: [%s]}]"
+MISTAKES = [
+    ("steps: []", 5, 3, "steps are missing"),
+    ("steps: [{name: s}]", 5, 11, "a step needs an action or an expectation"),
+    ("topology: [a]\nsteps: [{wait: ready}]", 5, 13, "spec.topology: must be a text, is a list"),
+    ("stesp: []", 5, 3, "spec.stesp: unknown field"),
+    ("steps: [{apply: [nope.yaml]}]", 5, 19, "neither a file beside the scenario nor an object"),
+    ("manifests: [nope]\nsteps: [{wait: ready}]", 5, 14, "no such file or folder beside the scenario: nope"),
+    ("steps: [{fault: {link: a}}]", 5, 12, "faults cannot be injected yet"),
+    ("steps: [{scale: {deploy/shop/web: many}}]", 5, 19, "replicas must be a number"),
+    ("steps: [{delete: [shop/web]}]", 5, 20, "is no object: write KIND/NAMESPACE/NAME"),
+    ("steps: [{exec: {pod: a/b}}]", 5, 18, "command is missing"),
+    ("steps: [{wait: later}]", 5, 18, 'must be "ready"'),
+    (STEP % "{from: a, outcome: dropped}", 5, 30, "to is missing"),
+    (STEP % "{from: a, to: b, outcome: droped}", 5, 56, "unknown word 'droped'"),
+    (STEP % "{from: A, to: b}", 5, 37, "'A' is not a place"),
+    (STEP % "{from: a, to: b, port: 80/gre}", 5, 53, "unknown protocol 'gre'"),
+    (STEP % "{from: a, to: b, because: x}", 5, 47, "there is no oracle"),
+    (STEP % "{from: a, to: b, count: 0}", 5, 54, "must be 1 or more"),
+    (STEP % "{from: a, to: b, family: 5}", 5, 55, "must be 4 or 6"),
+    (STEP % "{from: a, to: b, sees: {src: 1}}", 5, 54, "unknown field"),
+    (STEP % "{from: a, to: b, response: {status: 200}}", 5, 47, "only a probe with http:"),
+    (STEP % "{from: a, to: b, captures: [{at: c/d}]}", 5, 58, "say has: or lacks:"),
+    (STEP % "{object: pod/x, field: a}", 5, 30, "say one of is, is_not, contains, exists"),
+    (STEP % "{object: pod, field: a, is: 1}", 5, 39, "is no object"),
+    (STEP % "a", 5, 30, "must be a mapping, is a text"),
+]
+
+
+@pytest.mark.parametrize(("spec", "line", "column", "message"), MISTAKES)
+def test_mistakes_have_a_place(spec: str, line: int, column: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as raised:
+        read_scenario(written(tmp_path, spec))
+    (problem, *_) = raised.value.problems
+    assert message in problem.message
+    assert (problem.line, problem.column) == (line, column), str(problem)
+    assert f"scenario.yaml:{line}:{column}: " in str(problem)
+
+
+def test_nearest_name_and_excerpt(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as raised:
+        read_scenario(written(tmp_path, STEP % "{from: a, to: b, outcom: dropped}"))
+    lines = str(raised.value.problems[0]).splitlines()
+    assert lines[-1].endswith('^^^^^^ did you mean "outcome"?')
+    assert lines[-2].startswith("    5 | ")
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DocumentError) as raised:
+        read_scenario(written(tmp_path, STEP % "{from: A, to: b, port: 0}"))
+    assert len(raised.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a: [",
+        "- 1",
+        "a: 1\na: 2",
+        "kind: Scenario",
+        "apiVersion: v2\nkind: Scenario",
+        "\tx: 1",
+        "---\n---\n",
+    ],
+)
+def test_broken_documents(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(text)
+    with pytest.raises(DocumentError) as raised:
+        read_scenario(file)
+    assert all(problem.line >= 1 and problem.column >= 1 for problem in raised.value.problems)
