@@ -12,8 +12,8 @@ from emulator.cluster.changes import Change, Create, Update, UpdateStatus
 from emulator.cluster.mirroring import SKIP_MIRROR
 from emulator.cluster.scheduler import ZONE
 from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.specs import CONTROL_PLANE, WORKER
 from emulator.cluster.state import SERVICE_NAME_LABEL
-from emulator.cluster.topology import CONTROL_PLANE, WORKER
 from emulator.cluster.wiring import NodePlan, Wiring
 
 NAMESPACES = ("default", "kube-system")

@@ -9,7 +9,7 @@ from functools import cached_property
 from ipaddress import ip_interface
 
 from emulator.cluster.ranges import external_subnet, node_subnet, numbered
-from emulator.cluster.topology import LinkSpec, RouterKind, Topology, TopologyError
+from emulator.cluster.specs import LinkSpec, RouterKind, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress, IPInterface, IPNetwork
 
 # What passing through a router of a kind costs, for packets that stay inside (or go back

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 
 from emulator.cluster import ranges
 from emulator.cluster.layout import Layout
-from emulator.cluster.topology import RouterKind, Topology, TopologyError, documentation_ipv6
+from emulator.cluster.specs import RouterKind, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress
 
 ROUTER_MAC, NODE_MAC, VTEP_MAC, EXTERNAL_MAC = 0x10, 0x01, 0x04, 0x20
@@ -96,6 +96,6 @@ def public_addresses(topology: Topology) -> dict[str, tuple[IPAddress, ...]]:
     found: dict[str, tuple[IPAddress, ...]] = {}
     for name, number in numbers.items():
         four = ranges.numbered(pool, number)
-        six = documentation_ipv6(four)
+        six = ranges.documentation_ipv6(four)
         found[name] = tuple(four if version == 4 else six for version in topology.families)
     return found

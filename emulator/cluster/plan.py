@@ -25,7 +25,7 @@ from emulator.cluster.numbering import (
 )
 from emulator.cluster.ranges import Range
 from emulator.cluster.routes import routes_of
-from emulator.cluster.topology import (
+from emulator.cluster.specs import (
     LinkSpec,
     NodeSpec,
     RouterKind,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from itertools import combinations, islice
 
 from emulator.api.objects import Path
-from emulator.cluster.topology import ExternalSpec, Topology, TopologyError
+from emulator.cluster.specs import ExternalSpec, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress, IPNetwork
 
 EXTERNAL_PREFIX = {4: 24, 6: 80}
@@ -73,6 +73,12 @@ def numbered(network: IPNetwork, number: int) -> IPAddress:
 def external_subnet(address: IPAddress) -> IPNetwork:
     """The subnet that an external host's address lies in."""
     return ip_network(f"{address}/{EXTERNAL_PREFIX[address.version]}", strict=False)
+
+
+def documentation_ipv6(address: IPAddress) -> IPAddress:
+    """`198.51.100.7` as `2001:db8:198:51:100::7`: the same digits in RFC 3849's range."""
+    a, b, c, d = str(address).split(".")
+    return ip_address(f"2001:db8:{a}:{b}:{c}::{d}")
 
 
 def router_address(number: int, version: int) -> IPAddress:

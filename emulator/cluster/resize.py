@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from emulator.cluster.topology import WORKER, LinkSpec, NodeSpec, Topology, TopologyError
+from emulator.cluster.specs import WORKER, LinkSpec, NodeSpec, Topology, TopologyError
 
 
 def resize(topology: Topology, nodes: int) -> Topology:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from emulator.cluster.numbering import EXTERNAL_MAC, Draft, mac_address
-from emulator.cluster.topology import RouterKind, RouterSpec
+from emulator.cluster.specs import RouterKind, RouterSpec
 from emulator.cluster.wiring import IPAddress, IPNetwork, Mode, NextHop, NodePlan, Route
 
 

@@ -8,128 +8,47 @@ interface name and no MAC address (see `emulator.cluster.plan`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar
 
 from emulator.api.objects import JsonObject, Path, render_path
+from emulator.cluster.quantities import parse_delay, parse_loss, parse_rate
+from emulator.cluster.ranges import documentation_ipv6
+from emulator.cluster.resize import resize
+from emulator.cluster.specs import (
+    WORKER,
+    ExternalSpec,
+    LinkSpec,
+    NodeSpec,
+    RouterKind,
+    RouterSpec,
+    RouteSpec,
+    Topology,
+    TopologyError,
+)
 from emulator.cluster.wiring import IPAddress, IPNetwork, Mode
 
+__all__ = ["NODES", "Topology", "TopologyError", "parse_topology"]
+
 T = TypeVar("T", bound=StrEnum)
+Q = TypeVar("Q", int, float)
 
 DEFAULT_POD_CIDRS = {4: "10.244.0.0/16", 6: "fd00:10:244::/56"}
 DEFAULT_SERVICE_CIDRS = {4: "10.96.0.0/16", 6: "fd00:10:96::/112"}
 DEFAULT_EXTERNAL = {"client": "198.51.100.7", "server": "198.51.100.80"}
-CONTROL_PLANE = "control-plane"
-WORKER = "worker"
-
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(bit|bps)", re.IGNORECASE)
-_DELAY = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s)", re.IGNORECASE)
-_LOSS = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_MICROSECONDS = {"us": 1, "ms": 1000, "s": 1_000_000}
-
 
 NODES = "mininetes.io/nodes"
 """Annotation of a Topology: the number of nodes that it is sized to."""
 
-
-class TopologyError(ValueError):
-    """A topology that cannot be built; `path` leads to the field at fault, inside the object."""
-
-    def __init__(self, path: Path, message: str, hint: str = "") -> None:
-        self.path = path
-        self.message = message
-        self.hint = hint
-        super().__init__(f"{render_path(path)}: {message}" + (f" ({hint})" if hint else ""))
-
-
-class RouterKind(StrEnum):
-    """What a router is for; decides its routes and whether it translates addresses."""
-
-    FABRIC = "fabric"
-    NAT = "nat"
-    INTERNET = "internet"
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSpec:
-    """A Kubernetes node as the topology names it."""
-
-    name: str
-    zone: str = ""
-    role: str = WORKER
-    subnet: str = ""
-    """Empty: the subnet of the router that the node hangs on."""
-    labels: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RouteSpec:
-    """A static route: packets to `to` go to the neighbouring router, node or host `via`."""
-
-    to: IPNetwork
-    via: str
-    path: Path = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RouterSpec:
-    """A router, with the routes that the topology gives it beside the computed ones."""
-
-    name: str
-    kind: RouterKind
-    routes: tuple[RouteSpec, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalSpec:
-    """A host on the emulated internet."""
-
-    name: str
-    addresses: tuple[IPAddress, ...]
-    path: Path = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSpec:
-    """A cable between two named things. Rate in bit/s, delay in microseconds, loss in 0..1."""
-
-    ends: tuple[str, str]
-    rate: int | None = None
-    delay: int | None = None
-    loss: float | None = None
-    path: Path = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """A topology with all defaults filled in. Names of nodes, routers and hosts differ from each other."""
-
-    name: str
-    mode: Mode
-    families: tuple[int, ...]
-    """IP versions (4, 6); the first one is the primary family."""
-    pod_cidrs: tuple[IPNetwork, ...]
-    service_cidrs: tuple[IPNetwork, ...]
-    nodes: tuple[NodeSpec, ...]
-    routers: tuple[RouterSpec, ...]
-    external: tuple[ExternalSpec, ...]
-    links: tuple[LinkSpec, ...]
-
-    def router(self, name: str) -> RouterSpec:
-        """The router of that name. Raises KeyError when there is none."""
-        for router in self.routers:
-            if router.name == name:
-                return router
-        raise KeyError(name)
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
     """Read a Topology object; `nodes` resizes it by cloning or dropping workers.
 
+    Without `nodes` the size written on the object (`mininetes.io/nodes`) counts, if there is one.
     Raises TopologyError with the path of the field at fault.
     """
     spec = _mapping(obj.get("spec"), ("spec",))
@@ -148,19 +67,14 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
         links=tuple(_links(spec)),
     )
     _check_names(topology)
-    wanted = nodes if nodes is not None else _wanted_nodes(obj)
-    if wanted is None:
-        return topology
-    from emulator.cluster.resize import resize
-
-    return resize(topology, wanted)
+    wanted = _wanted_nodes(obj) if nodes is None else nodes
+    return topology if wanted is None else resize(topology, wanted)
 
 
-def _wanted_nodes(obj: Mapping[str, Any]) -> int | None:
+def _wanted_nodes(obj: JsonObject) -> int | None:
     path: Path = ("metadata", "annotations", NODES)
-    value = _mapping(_mapping(obj.get("metadata"), ("metadata",)).get("annotations") or {}, path[:-1]).get(
-        NODES
-    )
+    metadata = _mapping(obj.get("metadata"), path[:1])
+    value = _mapping(metadata.get("annotations"), path[:2]).get(NODES)
     if value is None:
         return None
     if not str(value).isdecimal():
@@ -282,12 +196,6 @@ def _other_family(given: Sequence[IPAddress], families: Sequence[int]) -> tuple[
     return tuple(by_version[version] for version in families if version in by_version)
 
 
-def documentation_ipv6(address: IPAddress) -> IPAddress:
-    """`198.51.100.7` as `2001:db8:198:51:100::7`: the same digits in RFC 3849's range."""
-    a, b, c, d = str(address).split(".")
-    return ip_address(f"2001:db8:{a}:{b}:{c}::{d}")
-
-
 def _links(spec: Mapping[str, Any]) -> Iterator[LinkSpec]:
     path: Path = ("spec", "links")
     for index, value in enumerate(_sequence(spec.get("links"), path)):
@@ -299,9 +207,9 @@ def _links(spec: Mapping[str, Any]) -> Iterator[LinkSpec]:
             raise TopologyError((*here, "ends"), "a link has two ends", "ends: [worker-1, fabric]")
         yield LinkSpec(
             ends=(_name(ends[0], (*here, "ends", 0)), _name(ends[1], (*here, "ends", 1))),
-            rate=_rate(item.get("rate"), (*here, "rate")),
-            delay=_delay(item.get("delay"), (*here, "delay")),
-            loss=_loss(item.get("loss"), (*here, "loss")),
+            rate=_quantity(item, "rate", parse_rate, here),
+            delay=_quantity(item, "delay", parse_delay, here),
+            loss=_quantity(item, "loss", parse_loss, here),
             path=here,
         )
 
@@ -309,36 +217,14 @@ def _links(spec: Mapping[str, Any]) -> Iterator[LinkSpec]:
 # -- scalars ---------------------------------------------------------------------------------------
 
 
-def _rate(value: object, path: Path) -> int | None:
+def _quantity(item: Mapping[str, Any], field: str, parse: Callable[[str], Q], path: Path) -> Q | None:
+    value = item.get(field)
     if value is None:
         return None
-    match = _RATE.fullmatch(str(value).strip())
-    if not match:
-        raise TopologyError(path, f"{value!r} is no rate", "a number and kbit, mbit or gbit: 100mbit")
-    number, prefix, unit = match.groups()
-    factor: int = 1000 ** " kmgt".index(prefix.lower() or " ")
-    bits = float(number) * factor * (8 if unit.lower() == "bps" else 1)
-    if bits < 1:
-        raise TopologyError(path, "a rate is at least 1 bit/s")
-    return round(bits)
-
-
-def _delay(value: object, path: Path) -> int | None:
-    if value is None:
-        return None
-    match = _DELAY.fullmatch(str(value).strip())
-    if not match:
-        raise TopologyError(path, f"{value!r} is no delay", "a number with us, ms or s, such as 2ms")
-    return round(float(match[1]) * _MICROSECONDS[match[2].lower()])
-
-
-def _loss(value: object, path: Path) -> float | None:
-    if value is None:
-        return None
-    match = _LOSS.fullmatch(str(value).strip())
-    if not match or float(match[1]) > 100:
-        raise TopologyError(path, f"{value!r} is no loss", "a percentage, such as 0.1%")
-    return float(match[1]) / 100
+    try:
+        return parse(str(value))
+    except ValueError as error:
+        raise TopologyError((*path, field), f"{value!r} is no {field}", str(error)) from None
 
 
 def _network(value: object, path: Path) -> IPNetwork:

@@ -1,0 +1,104 @@
+"""What a topology says, as values; `emulator.cluster.topology` reads them from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from emulator.api.objects import Path, render_path
+from emulator.cluster.wiring import IPAddress, IPNetwork, Mode
+
+CONTROL_PLANE = "control-plane"
+WORKER = "worker"
+
+
+class TopologyError(ValueError):
+    """A topology that cannot be built; `path` leads to the field at fault, inside the object."""
+
+    def __init__(self, path: Path, message: str, hint: str = "") -> None:
+        self.path = path
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{render_path(path)}: {message}" + (f" ({hint})" if hint else ""))
+
+
+class RouterKind(StrEnum):
+    """What a router is for; decides its routes and whether it translates addresses."""
+
+    FABRIC = "fabric"
+    NAT = "nat"
+    INTERNET = "internet"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A Kubernetes node as the topology names it."""
+
+    name: str
+    zone: str = ""
+    role: str = WORKER
+    subnet: str = ""
+    """Empty: the subnet of the router that the node hangs on."""
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """A static route: packets to `to` go to the neighbouring router, node or host `via`."""
+
+    to: IPNetwork
+    via: str
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSpec:
+    """A router, with the routes that the topology gives it beside the computed ones."""
+
+    name: str
+    kind: RouterKind
+    routes: tuple[RouteSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSpec:
+    """A host on the emulated internet."""
+
+    name: str
+    addresses: tuple[IPAddress, ...]
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """A cable between two named things. Rate in bit/s, delay in microseconds, loss in 0..1."""
+
+    ends: tuple[str, str]
+    rate: int | None = None
+    delay: int | None = None
+    loss: float | None = None
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A topology with all defaults filled in. Names of nodes, routers and hosts differ from each other."""
+
+    name: str
+    mode: Mode
+    families: tuple[int, ...]
+    """IP versions (4, 6); the first one is the primary family."""
+    pod_cidrs: tuple[IPNetwork, ...]
+    service_cidrs: tuple[IPNetwork, ...]
+    nodes: tuple[NodeSpec, ...]
+    routers: tuple[RouterSpec, ...]
+    external: tuple[ExternalSpec, ...]
+    links: tuple[LinkSpec, ...]
+
+    def router(self, name: str) -> RouterSpec:
+        """The router of that name. Raises KeyError when there is none."""
+        for router in self.routers:
+            if router.name == name:
+                return router
+        raise KeyError(name)
