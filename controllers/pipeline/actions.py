@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controllers.pipeline.fields import Bits, Field, Value, as_number
+from controllers.pipeline.fields import NW_TTL, Bits, Field, Value, as_number
 from controllers.pipeline.registers import PUNT, Punt
 from controllers.pipeline.tables import Stage
 from emulator.cluster.wiring import IPAddress
@@ -161,8 +161,12 @@ def text(action: Action, label: Callable[[Stage], str]) -> str:
             return f"meter:{number}"
         case Goto(stage):
             return f"goto_table:{label(stage)}"
+        case Load(value, bits) if bits.width > 64:
+            return f"set_field:{value:#x}->{bits.field.in_actions}"
         case Load(value, bits):
             return f"load:{value:#x}->{bits}"
+        case Set(field, value) if field is NW_TTL:
+            return f"mod_nw_ttl:{value}"
         case Set(field, value):
             return f"set_field:{field.show(value)}->{field.in_actions}"
         case Move(source, to):

@@ -1,0 +1,227 @@
+"""The Ryu application that holds the switches to what the cluster's objects say.
+
+It follows the objects, compiles them, sends each switch its change as one atomic bundle and
+acknowledges a version once every bridge has confirmed it. A switch that connects, for the first time
+or again, gets its whole program in one bundle: connections under way do not notice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eventlet import Timeout
+from eventlet.event import Event
+from ryu.base import app_manager
+from ryu.controller import ofp_event
+from ryu.controller.handler import (
+    CONFIG_DISPATCHER,
+    DEAD_DISPATCHER,
+    HANDSHAKE_DISPATCHER,
+    MAIN_DISPATCHER,
+    set_ev_cls,
+)
+from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_3
+
+from controllers import openflow, unixctl
+from controllers.packet_in import answer
+from controllers.pipeline.compile import compile_cluster
+from controllers.pipeline.flow import FlowProgram
+from controllers.pipeline.registers import PUNT, Punt
+from controllers.switch import Outcome, Switch
+from controllers.watch import LOST, Observed, follow
+from emulator.api.client import Client
+from emulator.cluster.state import state_of
+from emulator.cluster.wiring import Bridge, Wiring
+
+ANY_STATE = [HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER, MAIN_DISPATCHER, DEAD_DISPATCHER]
+CONFIRMATION_SECONDS = 15.0
+RETRY_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class Doorbell:
+    """Wakes one waiting greenlet; rings while nobody waits are remembered as one."""
+
+    def __init__(self) -> None:
+        self._event = Event()
+
+    def ring(self) -> None:
+        """Let the waiting one, or the next one, go on."""
+        if not self._event.ready():
+            self._event.send()
+
+    def wait(self) -> None:
+        """Return after the next ring, or at once if there was one."""
+        self._event.wait()
+        self._event = Event()
+
+
+class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
+    """Watch, compile, diff, bundle, barrier, acknowledge."""
+
+    OFP_VERSIONS = (ofproto_v1_3.OFP_VERSION,)
+
+    def __init__(self, *args: Any, socket: Path, round_number: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._objects = Client(socket)
+        self._acknowledgements = Client(socket)
+        self._round = round_number
+        self._switches: dict[int, Switch] = {}
+        self._observed: Observed | None = None
+        self._bridges: Mapping[int, Bridge] = {}
+        self._bell = Doorbell()
+        self._stopping = Event()
+
+    def start(self) -> Any:
+        """Follow the objects and program the switches in greenlets of their own."""
+        super().start()
+        hub.spawn(follow, self._objects, self._notice, self._pause)
+        return hub.spawn(self._program_for_ever)
+
+    def close(self) -> None:
+        """Ryu takes its leave."""
+        self._stopping.send()
+
+    def _notice(self, observed: Observed) -> None:
+        self._observed = observed
+        self._bell.ring()
+
+    def _pause(self) -> None:
+        """Wait a moment before the engine is asked again."""
+        with Timeout(RETRY_SECONDS, False):
+            self._stopping.wait()
+
+    # -- programming -------------------------------------------------------------------------------
+
+    def _program_for_ever(self) -> None:
+        compiled: Observed | None = None
+        programs: Mapping[str, FlowProgram] = {}
+        while True:
+            self._bell.wait()
+            observed = self._observed
+            if observed is None:
+                continue
+            try:
+                if observed is not compiled:
+                    self._bridges = {
+                        bridge.datapath_id: bridge for bridge in observed.snapshot.wiring.bridges
+                    }
+                    programs = compile_cluster(state_of(observed.snapshot))
+                    compiled = observed
+                self._acknowledge(observed.resource_version, self._install(programs))
+            except Exception as error:
+                # Whatever is wrong with these objects, the next ones may be right again.
+                log.exception("version %s could not be put in force", observed.resource_version)
+                self._post(observed.resource_version, {}, [f"{type(error).__name__}: {error}"])
+
+    def _install(self, programs: Mapping[str, FlowProgram]) -> Mapping[str, Outcome] | None:
+        """Bring all switches to their programs at the same time; None while one of them is missing."""
+        under_way = []
+        outcomes: dict[str, Outcome] = {}
+        missing = [p.bridge for p in programs.values() if p.datapath_id not in self._switches]
+        for program in programs.values():
+            switch = self._switches.get(program.datapath_id)
+            if switch is not None:
+                under_way.append((switch, switch.begin(program), program))
+        for switch, transaction, program in under_way:
+            if transaction is None:
+                outcomes[program.bridge] = Outcome(0, 0, ())
+            else:
+                outcomes[program.bridge] = switch.finish(transaction, program, CONFIRMATION_SECONDS)
+        if missing:
+            log.info("not connected yet: %s", ", ".join(missing))
+            return None
+        return outcomes
+
+    def _acknowledge(self, version: str, outcomes: Mapping[str, Outcome] | None) -> None:
+        if outcomes is None:
+            return
+        _let_caches_follow()
+        errors = [f"{name}: {error}" for name, outcome in outcomes.items() for error in outcome.errors]
+        for error in errors:
+            log.error("%s", error)
+        bridges = {}
+        for switch in self._switches.values():
+            program = switch.installed
+            if program is not None:
+                outcome = outcomes[program.bridge]
+                counts = {"added": outcome.added, "removed": outcome.removed}
+                bridges[program.bridge] = {"flows": len(program), **counts}
+        self._post(version, bridges, errors)
+
+    def _post(self, version: str, bridges: Mapping[str, Mapping[str, int]], errors: list[str]) -> None:
+        body = {"resourceVersion": version, "bridges": bridges, "errors": errors}
+        try:
+            self._acknowledgements.request("POST", "/mininetes/v1/programmed", body)
+        except LOST as error:
+            # A restarted engine sends everything again, and that is acknowledged.
+            log.warning("version %s could not be acknowledged: %s", version, error)
+
+    # -- switches ----------------------------------------------------------------------------------
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])  # type: ignore[untyped-decorator]
+    def _on_state(self, event: Any) -> None:
+        datapath = event.datapath
+        known = self._switches.get(datapath.id)
+        if event.state == MAIN_DISPATCHER:
+            if known is not None:
+                known.lost()
+            self._switches[datapath.id] = Switch(datapath, self._round)
+            self._bell.ring()
+        elif known is not None and known.datapath is datapath:
+            known.lost()
+            del self._switches[datapath.id]
+            bridge = self._bridges.get(datapath.id)
+            name = bridge.name if bridge else f"{datapath.id:#x}"
+            log.warning("%s has disconnected", name)
+            # Nothing is known to be in force until it is back and programmed.
+            hub.spawn(self._post, "0", {}, [f"{name} is not connected"])
+
+    @set_ev_cls(ofp_event.EventOFPErrorMsg, ANY_STATE)  # type: ignore[untyped-decorator]
+    def _on_error(self, event: Any) -> None:
+        switch = self._switches.get(event.msg.datapath.id)
+        if switch is not None:
+            switch.on_error(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPBarrierReply, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
+    def _on_barrier(self, event: Any) -> None:
+        switch = self._switches.get(event.msg.datapath.id)
+        if switch is not None:
+            switch.on_barrier(event.msg)
+
+    # -- packets -----------------------------------------------------------------------------------
+
+    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
+    def _on_packet(self, event: Any) -> None:
+        message = event.msg
+        wiring, bridge = self._wiring(), self._bridges.get(message.datapath.id)
+        if wiring is None or bridge is None:
+            return
+        reason = message.match.get(PUNT.field.ryu, 0) & PUNT.mask
+        ofport = message.match["in_port"]
+        try:
+            frame = answer(bytes(message.data), Punt(reason), wiring, bridge, ofport)
+        except ValueError:
+            log.warning("%s handed up a packet for no known reason (%d)", bridge.name, reason)
+            return
+        if frame is not None:
+            message.datapath.send_msg(openflow.send(message.datapath, frame, ofport))
+
+    def _wiring(self) -> Wiring | None:
+        return None if self._observed is None else self._observed.snapshot.wiring
+
+
+def _let_caches_follow() -> None:
+    """Return once the datapath's caches agree with the flow tables.
+
+    A barrier reply says that the tables have changed; packets of flows already cached follow a moment later.
+    """
+    try:
+        unixctl.command("revalidator/wait")
+    except (OSError, ValueError, unixctl.ControlError) as error:
+        log.warning("the datapath's caches could not be waited for: %s", error)

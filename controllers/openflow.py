@@ -1,0 +1,266 @@
+"""Flows as Ryu messages: the one module that knows how Ryu spells what `pipeline` means.
+
+Ryu 4.34 speaks OpenFlow 1.3 with Nicira's extensions. Two of its gaps are filled here: its NAT
+action lacks the padding that Open vSwitch insists on, and it does not know the two fields
+that a neighbour advertisement needs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ryu.lib.pack_utils import msg_pack_into
+from ryu.ofproto import nicira_ext, ofproto_v1_3, ofproto_v1_3_parser
+
+from controllers.pipeline import fields as f
+from controllers.pipeline.actions import (
+    Action,
+    Controller,
+    Ct,
+    DecTtl,
+    Goto,
+    InPort,
+    Load,
+    Meter,
+    Move,
+    Multipath,
+    Nat,
+    Output,
+    OutputTo,
+    Set,
+)
+from controllers.pipeline.fields import Field, Term
+from controllers.pipeline.flow import Flow
+from controllers.pipeline.match import Match
+
+ofp: Any = ofproto_v1_3
+parser: Any = ofproto_v1_3_parser
+Message = Any
+Datapath = Any
+
+ATOMIC_ORDERED = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
+SYMMETRIC_L3L4_UDP = 3
+"""NX_HASH_FIELDS_SYMMETRIC_L3L4_UDP of nicira-ext.h; Ryu has no name for it."""
+WHOLE_PACKET = 0xFFFF
+
+_CT_COMMIT = 1
+_NAT_SRC, _NAT_DST = 1, 2
+_ERICSSON_FIELDS = {f.ND_RESERVED: (1, 4), f.ND_OPTIONS_TYPE: (2, 1)}
+"""Field number and size in bytes in OXM class 0x1000 (ERICOXM_OF in Open vSwitch's meta-flow.h)."""
+_NEEDS_NXM = frozenset({f.NW_TTL})
+"""Fields that exist as Nicira's only; what they depend on must then be Nicira's too, and come first."""
+_SHOWN = {f.ETH_SRC, f.ETH_DST, f.ARP_SHA, f.ARP_THA, f.ND_TLL}
+_ADDRESSES = {f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.ARP_SPA, f.ARP_TPA, f.ND_TARGET}
+
+
+class _PaddedNat(parser.NXActionNAT):  # type: ignore[misc]
+    """Ryu's NAT action with the zeros that bring it to a multiple of eight bytes."""
+
+    def serialize_body(self) -> bytearray:
+        body: bytearray = super().serialize_body()
+        return body + bytes(-(ofp.OFP_ACTION_EXPERIMENTER_HEADER_SIZE + 2 + len(body)) % 8)
+
+
+class _SetEricssonField(parser.OFPAction):  # type: ignore[misc]
+    """`set_field` for a field that Ryu does not know."""
+
+    cls_action_type = ofp.OFPAT_SET_FIELD
+    cls_action_len = ofp.OFP_ACTION_SET_FIELD_SIZE
+
+    def __init__(self, number: int, size: int, value: int) -> None:
+        super().__init__()
+        field = struct.pack("!I", 0x1000 << 16 | number << 9 | size) + value.to_bytes(size, "big")
+        self.len = (4 + len(field) + 7) // 8 * 8
+        self._data = struct.pack("!HH", ofp.OFPAT_SET_FIELD, self.len) + field
+
+    def serialize(self, buf: bytearray, offset: int) -> None:
+        msg_pack_into(f"{self.len}s", buf, offset, self._data)
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+def add(datapath: Datapath, flow: Flow, cookie: int) -> Message:
+    """Install a flow, in the place of one with the same match."""
+    return _flow_mod(datapath, flow, ofp.OFPFC_ADD, cookie=cookie, instructions=instructions(flow.actions))
+
+
+def modify(datapath: Datapath, flow: Flow) -> Message:
+    """Give a flow other actions; it keeps its cookie and its counters."""
+    return _flow_mod(datapath, flow, ofp.OFPFC_MODIFY_STRICT, instructions=instructions(flow.actions))
+
+
+def remove(datapath: Datapath, flow: Flow) -> Message:
+    """Delete exactly this flow."""
+    return _flow_mod(datapath, flow, ofp.OFPFC_DELETE_STRICT)
+
+
+def clear(datapath: Datapath) -> Message:
+    """Delete every flow of every table."""
+    return parser.OFPFlowMod(
+        datapath,
+        table_id=ofp.OFPTT_ALL,
+        command=ofp.OFPFC_DELETE,
+        out_port=ofp.OFPP_ANY,
+        out_group=ofp.OFPG_ANY,
+        match=parser.OFPMatch(),
+        instructions=[],
+    )
+
+
+def add_meter(datapath: Datapath, meter: int, packets_per_second: int) -> Message:
+    """Make a meter that drops what exceeds the rate."""
+    band = parser.OFPMeterBandDrop(rate=packets_per_second, burst_size=packets_per_second)
+    flags = ofp.OFPMF_PKTPS | ofp.OFPMF_BURST
+    return parser.OFPMeterMod(datapath, ofp.OFPMC_ADD, flags, meter, [band])
+
+
+def bundle(datapath: Datapath, number: int, messages: Sequence[Message]) -> Iterator[Message]:
+    """The messages as one atomic, ordered bundle: all of them take effect at once, or none does."""
+    control = parser.ONFBundleCtrlMsg
+    yield control(datapath, number, ofp.ONF_BCT_OPEN_REQUEST, ATOMIC_ORDERED, [])
+    for message in messages:
+        yield parser.ONFBundleAddMsg(datapath, number, ATOMIC_ORDERED, message, [])
+    yield control(datapath, number, ofp.ONF_BCT_COMMIT_REQUEST, ATOMIC_ORDERED, [])
+
+
+def barrier(datapath: Datapath) -> Message:
+    """Ask for word once everything before this is done."""
+    return parser.OFPBarrierRequest(datapath)
+
+
+def send(datapath: Datapath, frame: bytes, ofport: int) -> Message:
+    """Put a frame out of a port."""
+    return parser.OFPPacketOut(
+        datapath,
+        buffer_id=ofp.OFP_NO_BUFFER,
+        in_port=ofp.OFPP_CONTROLLER,
+        actions=[parser.OFPActionOutput(ofport)],
+        data=frame,
+    )
+
+
+def _flow_mod(
+    datapath: Datapath, flow: Flow, command: int, *, cookie: int = 0, instructions: Iterable[Any] = ()
+) -> Message:
+    return parser.OFPFlowMod(
+        datapath,
+        cookie=cookie,
+        table_id=flow.stage.number,
+        command=command,
+        priority=flow.priority,
+        buffer_id=ofp.OFP_NO_BUFFER,
+        out_port=ofp.OFPP_ANY,
+        out_group=ofp.OFPG_ANY,
+        match=match(flow.match),
+        instructions=list(instructions),
+    )
+
+
+# -- matches ---------------------------------------------------------------------------------------
+
+
+def match(conditions: Match) -> Any:
+    """The match as Ryu's."""
+    suffix = "_nxm" if any(term.field in _NEEDS_NXM for term in conditions) else ""
+    return parser.OFPMatch(**{_match_name(term.field, suffix): _match_value(term) for term in conditions})
+
+
+def _match_name(field: Field, suffix: str) -> str:
+    return field.ryu + suffix if field in (f.ETH_TYPE, f.IP_PROTO) else field.ryu
+
+
+def _match_value(term: Term) -> Any:
+    value = _user(term.field, term.value)
+    return value if term.exact else (value, _user(term.field, term.mask))
+
+
+def _user(field: Field, value: int) -> Any:
+    return field.show(value) if field in _SHOWN or field in _ADDRESSES else value
+
+
+# -- actions ---------------------------------------------------------------------------------------
+
+
+def instructions(actions: Iterable[Action]) -> Iterator[Any]:
+    """The actions as Ryu's instructions, in the order that OpenFlow gives these."""
+    applied = []
+    after = []
+    for action in actions:
+        if isinstance(action, Meter):
+            yield parser.OFPInstructionMeter(action.id)
+        elif isinstance(action, Goto):
+            after.append(parser.OFPInstructionGotoTable(action.stage.number))
+        else:
+            applied.append(_action(action))
+    if applied:
+        yield parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, applied)
+    yield from after
+
+
+def _action(action: Action) -> Any:
+    match action:
+        case Output(port):
+            return parser.OFPActionOutput(port)
+        case OutputTo(bits):
+            span = nicira_ext.ofs_nbits(bits.first, bits.last)
+            return parser.NXActionOutputReg(span, bits.field.ryu, WHOLE_PACKET)
+        case InPort():
+            return parser.OFPActionOutput(ofp.OFPP_IN_PORT)
+        case Controller():
+            return parser.OFPActionOutput(ofp.OFPP_CONTROLLER, WHOLE_PACKET)
+        case Load():
+            return _load(action)
+        case Set(field, value):
+            return _set(field, value)
+        case Move(source, to):
+            names = {"src_field": source.field.ryu, "dst_field": to.field.ryu}
+            return parser.NXActionRegMove(n_bits=to.width, src_ofs=source.first, dst_ofs=to.first, **names)
+        case DecTtl():
+            return parser.OFPActionDecNwTtl()
+        case Multipath(ways, basis, to):
+            span = nicira_ext.ofs_nbits(to.first, to.last)
+            modulo = nicira_ext.NX_MP_ALG_MODULO_N
+            return parser.NXActionMultipath(
+                SYMMETRIC_L3L4_UDP, basis, modulo, ways - 1, 0, span, to.field.ryu
+            )
+        case Ct():
+            return _ct(action)
+    raise TypeError(f"{action} is an instruction")
+
+
+def _load(action: Load) -> Any:
+    bits = action.to
+    if bits.width > 64:
+        return parser.OFPActionSetField(**{bits.field.ryu: action.value})
+    return parser.NXActionRegLoad(nicira_ext.ofs_nbits(bits.first, bits.last), bits.field.ryu, action.value)
+
+
+def _set(field: Field, value: int) -> Any:
+    if field in _ERICSSON_FIELDS:
+        return _SetEricssonField(*_ERICSSON_FIELDS[field], value)
+    if field is f.NW_TTL:
+        return parser.OFPActionSetNwTtl(value)
+    return parser.OFPActionSetField(**{field.ryu: _user(field, value)})
+
+
+def _ct(action: Ct) -> Any:
+    inner = [] if action.nat is None else [_nat(action.nat)]
+    inner += [_action(part) for part in action.mark]
+    flags = _CT_COMMIT if action.commit else 0
+    return parser.NXActionCT(flags, "", action.zone, action.then.number, 0, inner)
+
+
+def _nat(nat: Nat) -> Any:
+    if nat.address is None:
+        return _PaddedNat(0)
+    flags = _NAT_SRC if nat.side == "src" else _NAT_DST
+    options: dict[str, Any] = {f"range_ipv{nat.address.version}_min": str(nat.address)}
+    if nat.ports is not None:
+        first, last = nat.ports
+        options["range_proto_min"] = first
+        if last != first:
+            options["range_proto_max"] = last
+    return _PaddedNat(flags, **options)

@@ -1,0 +1,146 @@
+"""One connected switch: what it holds, and one change of it at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from eventlet import Timeout
+from eventlet.event import Event
+
+from controllers import openflow
+from controllers.openflow import Datapath, Message, ofp
+from controllers.pipeline.diff import Change, diff
+from controllers.pipeline.flow import Flow, FlowProgram
+from controllers.pipeline.owner import cookie_of
+
+BYTES_AT_ONCE = 1 << 16
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a change of a switch ended; no errors means that it is in force."""
+
+    added: int
+    removed: int
+    errors: tuple[str, ...]
+
+
+@dataclass
+class _Transaction:
+    """A bundle under way."""
+
+    barrier: int
+    flows: dict[int, Flow]
+    """The flow that each message of the bundle is about, to name the owner of what is refused."""
+    tolerated: frozenset[int]
+    """Messages that may fail: meters that an earlier controller has made."""
+    errors: list[str] = field(default_factory=list)
+    confirmed: Event = field(default_factory=Event)
+
+
+class Switch:
+    """Speaks to one switch over one connection; a new connection makes a new Switch."""
+
+    def __init__(self, datapath: Datapath, round_number: int) -> None:
+        self.datapath = datapath
+        self.installed: FlowProgram | None = None
+        """What the switch has confirmed over this connection; None: not known."""
+        self._round = round_number
+        self._bundles = 0
+        self._transaction: _Transaction | None = None
+
+    def begin(self, program: FlowProgram) -> _Transaction | None:
+        """Send what is missing to hold `program`; None when the switch holds it already."""
+        change = diff(self.installed, program)
+        if self.installed is not None and not change:
+            return None
+        meters: list[Message] = []
+        bundle: list[tuple[Message, Flow | None]] = []
+        if self.installed is None:
+            # An earlier controller, or a user, may have left anything: the bundle replaces it all at once.
+            meters = [openflow.add_meter(self.datapath, *meter) for meter in program.meters.items()]
+            bundle.append((openflow.clear(self.datapath), None))
+        bundle += self._messages(program, change)
+        self._bundles += 1
+        wrapped = list(openflow.bundle(self.datapath, self._bundles, [message for message, _ in bundle]))
+        barrier = openflow.barrier(self.datapath)
+        self._send([*meters, *wrapped, barrier])
+        about = zip(wrapped[1:-1], bundle, strict=True)
+        self._transaction = _Transaction(
+            barrier.xid,
+            {message.xid: flow for message, (_, flow) in about if flow is not None},
+            frozenset(message.xid for message in meters),
+        )
+        return self._transaction
+
+    def finish(self, transaction: _Transaction, program: FlowProgram, seconds: float) -> Outcome:
+        """Wait for the switch's word, at most `seconds`."""
+        before = self.installed
+        with Timeout(seconds, False):
+            transaction.confirmed.wait()
+        self._transaction = None
+        errors = tuple(transaction.errors)
+        if not transaction.confirmed.ready():
+            self.datapath.close()
+            errors = (*errors, f"{program.bridge} did not confirm within {seconds:g} s")
+        if not errors:
+            self.installed = program
+        change = diff(before, program)
+        return Outcome(len(change.add), len(change.remove), errors)
+
+    def on_error(self, message: Message) -> None:
+        """The switch refused something."""
+        transaction = self._transaction
+        if transaction is None:
+            log.error("a refusal out of turn: %s", describe(message))
+        elif message.xid not in transaction.tolerated:
+            flow = transaction.flows.get(message.xid)
+            transaction.errors.append(f"{describe(message)}{f': {flow}' if flow else ''}")
+
+    def on_barrier(self, message: Message) -> None:
+        """The switch has done everything up to a barrier."""
+        transaction = self._transaction
+        if transaction is not None and transaction.barrier == message.xid:
+            transaction.confirmed.send()
+
+    def lost(self) -> None:
+        """The connection has ended."""
+        transaction = self._transaction
+        if transaction is not None and not transaction.confirmed.ready():
+            transaction.errors.append("the connection was lost")
+            transaction.confirmed.send()
+
+    def _messages(self, program: FlowProgram, change: Change) -> list[tuple[Message, Flow | None]]:
+        def cookie(flow: Flow) -> int:
+            return cookie_of(flow.owner, program.datapath_id, self._round)
+
+        to = self.datapath
+        found: list[tuple[Message, Flow | None]] = []
+        found += [(openflow.add(to, flow, cookie(flow)), flow) for flow in change.add]
+        found += [(openflow.modify(to, flow), flow) for flow in change.modify]
+        found += [(openflow.remove(to, flow), flow) for flow in change.remove]
+        return found
+
+    def _send(self, messages: Iterable[Message]) -> None:
+        """Few large writes: Ryu would make one of each message, and hold sixteen at most."""
+        pending = bytearray()
+        for message in messages:
+            self.datapath.set_xid(message)
+            message.serialize()
+            pending += message.buf
+            if len(pending) >= BYTES_AT_ONCE:
+                self.datapath.send(bytes(pending))
+                pending.clear()
+        self.datapath.send(bytes(pending))
+
+
+def describe(message: Message) -> str:
+    """A refusal in words, as far as OpenFlow names it."""
+    code = getattr(message, "code", None)
+    if message.type == ofp.OFPET_EXPERIMENTER:
+        return f"experimenter error {getattr(message, 'exp_type', code)}"
+    return f"{ofp.ofp_error_type_to_str(message.type)} {ofp.ofp_error_code_to_str(message.type, code)}"

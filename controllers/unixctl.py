@@ -1,0 +1,52 @@
+"""Asking ovs-vswitchd itself, over its control socket (the protocol of ovs-appctl)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+DEFAULT_RUNDIR = "/var/run/openvswitch"
+
+
+class ControlError(RuntimeError):
+    """ovs-vswitchd refused a command."""
+
+
+def control_socket() -> Path:
+    """The socket of the ovs-vswitchd that runs in OVS_RUNDIR. Raises OSError or ValueError when none does."""
+    directory = Path(os.environ.get("OVS_RUNDIR", DEFAULT_RUNDIR))
+    pid = int((directory / "ovs-vswitchd.pid").read_text())
+    return directory / f"ovs-vswitchd.{pid}.ctl"
+
+
+def command(name: str, *arguments: str, seconds: float = 5.0) -> str:
+    """Run a command of ovs-appctl(8) and return its output.
+
+    Raises ControlError when it is refused, OSError or ValueError when nobody answers.
+    """
+    request = json.dumps({"id": 0, "method": name, "params": arguments}).encode()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(seconds)
+        connection.connect(str(control_socket()))
+        connection.sendall(request)
+        answer = _read(connection)
+    if answer.get("error") is not None:
+        raise ControlError(str(answer["error"]).strip())
+    return str(answer["result"])
+
+
+def _read(connection: socket.socket) -> dict[str, object]:
+    """One JSON value: the daemon keeps the connection open after it."""
+    text = ""
+    while True:
+        piece = connection.recv(65536)
+        if not piece:
+            raise ConnectionError("ovs-vswitchd closed the connection")
+        text += piece.decode()
+        try:
+            found: dict[str, object] = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        return found
