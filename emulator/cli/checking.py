@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import click
+
 from emulator.cli import formats
 from emulator.cli.exits import ExitCode
 from emulator.cli.tables import render
@@ -13,18 +15,17 @@ from emulator.cli.terminal import Terminal
 
 def validate(terminal: Terminal, paths: Sequence[str]) -> int:
     """Check every file; print each mistake with its place, and a count."""
-    from emulator.api.load import load
     from emulator.scenario.files import check
 
-    result = check(paths, load)
+    result = check(paths)
     for problem in result.problems:
-        terminal.note(str(problem) if str(problem).startswith("error") else f"error: {problem}")
+        click.echo(str(problem), err=True)
     for notice in result.notices:
         terminal.note(str(notice))
     files = "1 file" if result.files == 1 else f"{result.files} files"
     if result.problems:
         count = len(result.problems)
-        terminal.note(f"{count} error{'s' if count > 1 else ''} in {files}")
+        click.echo(f"{count} error{'s' if count > 1 else ''} in {files}", err=True)
         return ExitCode.USAGE
     terminal.out(f"{files} fine: {result.summary}")
     return ExitCode.AS_EXPECTED

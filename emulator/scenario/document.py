@@ -1,4 +1,4 @@
-"""A YAML document that remembers where everything stands, and reads as a model is built from it.
+"""Reading our own files: typed values out of a YAML document, every mistake with its place.
 
 `Reader` hands out typed values; what is missing, misspelt or of the wrong type becomes a
 `Problem` with file, line and column. All problems of a file are found in one reading.
@@ -12,104 +12,58 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
+from emulator.api import documents
+from emulator.api.documents import Position
 from emulator.api.objects import Path as FieldPath
 from emulator.api.objects import render_path
+from emulator.api.problems import ManifestError, Problem, Source
 
 Value = TypeVar("Value")
-_KINDS = {str: "a text", int: "a number", bool: "true or false", dict: "a mapping", list: "a list"}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in a file. Lines and columns count from 1."""
-
-    file: str
-    line: int
-    column: int
-    message: str
-    hint: str = ""
-    excerpt: str = ""
-
-    def __str__(self) -> str:
-        text = f"{self.file}:{self.line}:{self.column}: {self.message}"
-        if self.excerpt:
-            text += f"\n{self.excerpt}"
-        return f"{text} {self.hint}" if self.hint and self.excerpt else text
-
-
-class DocumentError(Exception):
-    """The file cannot be used; `problems` says why."""
-
-    exit_code = 2
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(f"error: {problem}" for problem in problems))
-        self.problems = problems
+_KINDS = {bool: "true or false", str: "a text", int: "a number", dict: "a mapping", list: "a list"}
 
 
 @dataclass
 class Document:
-    """One YAML document: its plain value and its text."""
+    """One file with one YAML document, and what is wrong with it so far."""
 
-    file: str
-    value: Any
-    """ruamel's mappings and lists, which know their lines."""
-    lines: tuple[str, ...]
+    source: Source
+    tree: documents.Document
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def value(self) -> Any:
+        """The document as JSON."""
+        return self.tree.value
 
     def complain(self, path: FieldPath, message: str, hint: str = "", *, at_key: bool = False) -> None:
         """Note a mistake at the field `path`."""
-        line, column, width = self._locate(path, at_key=at_key)
         where = render_path(path)
         said = f"{where}: {message}" if where else message
-        self.problems.append(
-            Problem(self.file, line + 1, column + 1, said, hint, self._excerpt(line, column, width))
-        )
+        self.problems.append(self.source.problem(self.position(path, at_key=at_key), said, hint))
 
-    def _locate(self, path: FieldPath, *, at_key: bool) -> tuple[int, int, int]:
-        value, position, width = self.value, (0, 0), 1
-        for index, step in enumerate(path):
-            last = index == len(path) - 1
-            marks = getattr(value, "lc", None)
-            try:
-                if isinstance(step, str):
-                    position = marks.key(step) if at_key or not last else marks.value(step)  # type: ignore[union-attr]
-                else:
-                    position = marks.item(step)  # type: ignore[union-attr]
-                value = value[step]
-            except (AttributeError, KeyError, IndexError, TypeError):
-                break
-            width = (
-                len(str(step)) if at_key else len(str(value)) if isinstance(value, str | int | float) else 1
-            )
-        return position[0], position[1], width
-
-    def _excerpt(self, line: int, column: int, width: int) -> str:
-        if line >= len(self.lines):
-            return ""
-        shown = [f"{number + 1:5d} | {self.lines[number]}" for number in range(max(0, line - 1), line + 1)]
-        width = max(1, min(width, len(self.lines[line]) - column))
-        return "\n".join([*shown, f"      | {' ' * column}{'^' * width}"])
+    def position(self, path: FieldPath, *, at_key: bool = False) -> Position:
+        """Where `path` stands."""
+        return self.tree.position(path, at_key=at_key)
 
 
-def load_document(file: Path, shown_as: str = "") -> Document:
-    """Read a file with exactly one YAML document. Raises DocumentError, OSError."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    text = file.read_text(encoding="utf-8")
-    name = shown_as or str(file)
-    document = Document(name, None, tuple(text.splitlines()))
+def load_document(file: Path) -> Document:
+    """Read a file with exactly one YAML document. Raises ManifestError, OSError."""
     try:
-        document.value = YAML(typ="rt", pure=True).load(text)
-    except MarkedYAMLError as wrong:
-        mark = wrong.problem_mark or wrong.context_mark
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        excerpt = document._excerpt(min(line, max(0, len(document.lines) - 1)), column, 1)
-        message = str(wrong.problem or "not YAML").splitlines()[0]
-        raise DocumentError((Problem(name, line + 1, column + 1, message, "", excerpt),)) from None
-    except YAMLError as wrong:
-        raise DocumentError((Problem(name, 1, 1, str(wrong).splitlines()[0]),)) from None
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ManifestError([Problem(str(file), 1, 1, "not UTF-8 text")]) from None
+    source = Source.of(str(file), text)
+    try:
+        trees = list(documents.read_all(text))
+    except documents.DocumentError as error:
+        flaw = error.flaw
+        raise ManifestError([source.problem(flaw.position, flaw.message, flaw.hint)]) from None
+    trees = [tree for tree in trees if tree.value is not None]
+    if len(trees) != 1:
+        message = f"expected one document, found {len(trees)}" if trees else "the file is empty"
+        raise ManifestError([source.problem(trees[1].position(()) if trees else Position(1, 1), message)])
+    document = Document(source, trees[0])
+    document.problems += [source.problem(flaw.position, flaw.message, flaw.hint) for flaw in trees[0].flaws]
     return document
 
 
@@ -138,7 +92,7 @@ class Reader:
     @property
     def line(self) -> int:
         """The line that the mapping starts on, counted from 1."""
-        return self.document._locate(self.path, at_key=False)[0] + 1
+        return self.document.position(self.path).line
 
     def take(self, name: str, kind: type[Value], default: Value) -> Value:
         """The field `name`, which must be of `kind`; `default` when it is absent or wrong."""
@@ -189,7 +143,7 @@ class Reader:
 
     def mapping(self, name: str) -> dict[str, Any]:
         """A mapping as plain JSON."""
-        return dict(plain(self.take(name, dict, {})))
+        return dict(self.take(name, dict, {}))
 
     def each(self, name: str) -> list[Reader]:
         """A list of mappings, a reader for each."""
@@ -202,9 +156,9 @@ class Reader:
         return Reader(self.document, (*self.path, name))
 
     def raw(self, name: str) -> Any:
-        """The field as plain JSON, whatever it is; None when absent."""
+        """The field, whatever it is; None when absent."""
         self._taken.add(name)
-        return plain(self._value.get(name))
+        return self._value.get(name)
 
     def complain(self, name: str, message: str, hint: str = "", *, at_key: bool = False) -> None:
         """Note a mistake at the field `name`."""
@@ -220,15 +174,6 @@ class Reader:
             self.complain(str(name), "unknown field", hint, at_key=True)
 
 
-def plain(value: Any) -> Any:
-    """ruamel's value as plain JSON."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
-
-
 def _at(value: Any, path: FieldPath) -> Any:
     for step in path:
         value = value[step]
@@ -238,6 +183,4 @@ def _at(value: Any, path: FieldPath) -> Any:
 def _described(value: Any) -> str:
     if value is None:
         return "empty"
-    return next(
-        (text for kind, text in _KINDS.items() if type(value) is kind or isinstance(value, kind)), repr(value)
-    )
+    return next((text for kind, text in _KINDS.items() if isinstance(value, kind)), repr(value))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emulator.api.objects import Key
+from emulator.api.problems import ManifestError
 from emulator.scenario.checks import read_check, read_claim
-from emulator.scenario.document import Document, DocumentError, Reader, load_document
+from emulator.scenario.document import Document, Reader, load_document
 from emulator.scenario.model import (
     Action,
     Apply,
@@ -31,12 +32,12 @@ LATER = {
 """Words that the format keeps for what this version cannot do."""
 
 
-def read_scenario(file: Path, shown_as: str = "") -> Scenario:
-    """Read a scenario file. Raises DocumentError with all its mistakes, OSError."""
-    document = load_document(file, shown_as)
+def read_scenario(file: Path) -> Scenario:
+    """Read a scenario file. Raises ManifestError with all its mistakes, OSError."""
+    document = load_document(file)
     scenario = _Parser(document, file.parent).scenario(file)
     if document.problems:
-        raise DocumentError(tuple(sorted(document.problems, key=lambda one: (one.line, one.column))))
+        raise ManifestError(sorted(document.problems, key=lambda one: (one.line, one.column)))
     return scenario
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from emulator.api.problems import ManifestError, Problem
 from emulator.scenario.cluster import LiveCluster
-from emulator.scenario.document import DocumentError, Problem
 from emulator.scenario.engine import Conductor, Deadline, Listener, Load, NotReady
 from emulator.scenario.model import Scenario
 from emulator.scenario.parse import read_scenario
@@ -54,7 +54,7 @@ class Settings:
 
 
 def run(files: Sequence[tuple[str, Path]], settings: Settings, reporter: Reporter) -> RunResult:
-    """Play the scenarios, given as (name, file). Raises DocumentError before anything starts."""
+    """Play the scenarios, given as (name, file). Raises ManifestError before anything starts."""
     started = time.monotonic()
     scenarios = read_all(files)
     results: list[ScenarioResult] = []
@@ -70,16 +70,16 @@ def run(files: Sequence[tuple[str, Path]], settings: Settings, reporter: Reporte
 
 
 def read_all(files: Sequence[tuple[str, Path]]) -> list[Scenario]:
-    """Read all files, so that the mistakes of all of them are told at once. Raises DocumentError."""
+    """Read all files, so that the mistakes of all of them are told at once. Raises ManifestError."""
     scenarios: list[Scenario] = []
     problems: list[Problem] = []
     for _, file in files:
         try:
             scenarios.append(read_scenario(file))
-        except DocumentError as wrong:
+        except ManifestError as wrong:
             problems += wrong.problems
     if problems:
-        raise DocumentError(tuple(problems))
+        raise ManifestError(problems)
     return scenarios
 
 

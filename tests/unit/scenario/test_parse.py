@@ -6,7 +6,7 @@ from textwrap import dedent, indent
 import pytest
 
 from emulator.api.objects import Key
-from emulator.scenario.document import DocumentError
+from emulator.api.problems import ManifestError
 from emulator.scenario.model import Apply, Delete, Exec, Label, ObjectCheck, ProbeCheck, Rollout, Scale, Wait
 from emulator.scenario.parse import read_scenario
 from emulator.verdict.outcome import Outcome
@@ -118,7 +118,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("spec", "line", "column", "message"), MISTAKES)
 def test_mistakes_have_a_place(spec: str, line: int, column: int, message: str, tmp_path: Path) -> None:
-    with pytest.raises(DocumentError) as raised:
+    with pytest.raises(ManifestError) as raised:
         read_scenario(written(tmp_path, spec))
     (problem, *_) = raised.value.problems
     assert message in problem.message
@@ -127,7 +127,7 @@ def test_mistakes_have_a_place(spec: str, line: int, column: int, message: str, 
 
 
 def test_nearest_name_and_excerpt(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError) as raised:
+    with pytest.raises(ManifestError) as raised:
         read_scenario(written(tmp_path, STEP % "{from: a, to: b, outcom: dropped}"))
     lines = str(raised.value.problems[0]).splitlines()
     assert lines[-1].endswith('^^^^^^ did you mean "outcome"?')
@@ -135,7 +135,7 @@ def test_nearest_name_and_excerpt(tmp_path: Path) -> None:
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(DocumentError) as raised:
+    with pytest.raises(ManifestError) as raised:
         read_scenario(written(tmp_path, STEP % "{from: A, to: b, port: 0}"))
     assert len(raised.value.problems) == 2
 
@@ -156,6 +156,6 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_broken_documents(text: str, tmp_path: Path) -> None:
     file = tmp_path / "scenario.yaml"
     file.write_text(text)
-    with pytest.raises(DocumentError) as raised:
+    with pytest.raises(ManifestError) as raised:
         read_scenario(file)
     assert all(problem.line >= 1 and problem.column >= 1 for problem in raised.value.problems)
