@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT_TOPOLOGY = "three-node"
 DEFAULT_NAME = "default"
+
+_INTERRUPTIBLE = ("env", "--default-signal=INT")
+"""Before a command in the sandbox: what leads there ignores Ctrl-C, and the command would inherit that."""
 
 
 class ClusterError(Exception):
@@ -287,7 +291,8 @@ class Cluster:
         self, pod: str, command: Sequence[str], container: str | None = None, *, tty: bool = False
     ) -> int:
         """Run a command in a pod's container on this process's own stdin, stdout and stderr."""
-        return subprocess.call(self._exec_argv(pod, command, container, tty=tty))
+        argv = self._exec_argv(pod, command, container, tty=tty)
+        return _attended(argv) if tty else subprocess.call(argv)
 
     def logs(
         self, pod: str, container: str | None = None, *, previous: bool = False, follow: bool = False
@@ -306,7 +311,7 @@ class Cluster:
     def shell(self) -> int:
         """Mininet's prompt, on this process's terminal."""
         python = [sys.executable, "-m", "emulator.network.prompt"]
-        return subprocess.call(self._box.command(python))
+        return _attended(self._box.command([*_INTERRUPTIBLE, *python]))
 
     def _exec_argv(self, pod: str, command: Sequence[str], container: str | None, *, tty: bool) -> list[str]:
         namespace, _, name = pod.partition("/")
@@ -318,7 +323,7 @@ class Cluster:
             "tty": tty,
         }
         answer = self._client.request("POST", "/mininetes/v1/exec-argv", body)
-        return list(self._box.command(answer["argv"]))
+        return list(self._box.command([*_INTERRUPTIBLE, *answer["argv"]]))
 
     def _wait(self, started: float, timeout: float) -> Readiness:
         left = max(0.0, started + timeout - time.monotonic())
@@ -339,3 +344,12 @@ def _settled(manifest: Located | JsonObject, namespace: str) -> JsonObject:
 def _key(obj: JsonObject) -> Key:
     metadata = obj["metadata"]
     return Key(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def _attended(argv: Sequence[str]) -> int:
+    """Run a program that the user types to: Ctrl-C is for it alone, not for this process or nsenter."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.call(argv)
+    finally:
+        signal.signal(signal.SIGINT, before)
