@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ class Client:
             raise _error(status, answer)
         return answer
 
-    def stream(self, method: str, path: str, body: Any = None) -> Iterator[JsonObject]:
+    def stream(self, method: str, path: str, body: Any = None) -> Generator[JsonObject, None, None]:
         """One exchange whose answer is a JSON value a line, yielded as they come. Raises ApiError."""
         headers, data = _encode(body, "application/json")
         connection = _UnixConnection(self._path, self._timeout)

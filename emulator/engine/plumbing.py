@@ -37,9 +37,9 @@ class PodPlumbing:
             node = node_name(pod)
             found = addresses(pod)
             if not is_host_network(pod) and node and found:
-                plan = self._wiring.node(node)
-                index = index_of(plan, found[0])
-                yield PodAttachment(place_of(pod), node, pod_port(self._wiring, node, index))
+                index = index_of(self._wiring.node(node), found[0])
+                if index is not None:
+                    yield PodAttachment(place_of(pod), node, pod_port(self._wiring, node, index))
 
 
 def place_of(pod: JsonObject) -> str:
