@@ -1,7 +1,8 @@
 """The control socket: one JSON object a line in each direction, one request a connection.
 
 {"do": "status"}                   -> {"services": {name: {"state", "pid", "restarts", "lastExit", "status"}}}
-{"do": "wait", "service": name}    -> {"state": ...}, as soon as it is ready, or has crashed often
+{"do": "wait", "service": name}    -> {"state": ...}, as soon as it is ready, or has crashed often;
+                                      with "restarts": n, not before its n-th restart
 {"do": "restart", "service": name} -> {"state": ..., "pid": ...}: the process is told to end, and comes back
 {"do": "stop"}                     -> {}
 anything wrong                     -> {"error": text}
@@ -12,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ HOPELESS = 4
 """Crashes in a row after which those who wait for a unit are told so."""
 
 _LONGEST_REQUEST = 65536
+_BACKLOG = 512
 
 
 class Conversation:
@@ -35,6 +38,7 @@ class Conversation:
         self._buffer = b""
         self.ended = False
         self.waits_for = ""
+        self.restarts = 0
 
     def receive(self) -> Message | None:
         """The request, once it has arrived in full; sets `ended` when none will come."""
@@ -70,8 +74,10 @@ def status(supervisor: Supervisor) -> Message:
     return {"services": {name: _describe(life) for name, life in supervisor.lives.items()}}
 
 
-def waited(life: Life) -> Message | None:
-    """The answer to `wait`, or None as long as there is reason to wait."""
+def waited(life: Life, restarts: int) -> Message | None:
+    """The answer to `wait` (after so many restarts), or None as long as there is reason to wait."""
+    if life.restarts < restarts:
+        return None
     if life.settled or life.state is State.FAILED or life.crashes >= HOPELESS:
         return _describe(life)
     return None
@@ -94,7 +100,8 @@ def ask(path: Path, request: Message, *, timeout: float) -> Message:
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
-        connect(connection, path)
+        with _address(path) as address:
+            connection.connect(address)
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("r") as answers:
             line = answers.readline()
@@ -104,24 +111,26 @@ def ask(path: Path, request: Message, *, timeout: float) -> Message:
     return answer
 
 
-def connect(connection: socket.socket, path: Path) -> None:
-    """Connect to a Unix socket whose path may be longer than a socket address can hold."""
+@contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """A short name for a path that may be longer than a socket address can hold."""
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+        yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
         os.close(directory)
 
 
-def listen(path: str) -> socket.socket:
+def listen(path: Path) -> socket.socket:
     """A listening Unix socket that only its owner may connect to; the path is taken over if it exists."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with suppress(FileNotFoundError):
-        os.unlink(path)
+        path.unlink()
     previous = os.umask(0o177)
     try:
-        listener.bind(path)
+        with _address(path) as address:
+            listener.bind(address)
     finally:
         os.umask(previous)
-    listener.listen(512)
+    listener.listen(_BACKLOG)
     return listener

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from emulator.sandbox import listeners
@@ -82,7 +83,7 @@ class Init:
         self._notify = {
             unit.name: self._notify_socket(unit.name) for unit in config.units if unit.ready is Ready.NOTIFY
         }
-        self._listeners = (_high(config.api), _high(listen(API_SOCKET).detach()))
+        self._listeners = (_high(config.api), _high(listen(Path(API_SOCKET)).detach()))
         self._conversations: dict[int, Conversation] = {}
         self._announced = False
         self._stop_at: float | None = None
@@ -92,7 +93,7 @@ class Init:
         for fd in self._config.lifelines:
             self._watch(fd, _end)
         self._watch_signals()
-        for control in (socket.socket(fileno=self._config.control), listen(CONTROL_SOCKET)):
+        for control in (socket.socket(fileno=self._config.control), listen(Path(CONTROL_SOCKET))):
             control.setblocking(False)
             self._watch(control.fileno(), lambda control=control: self._accept(control))  # type: ignore[misc]
         while True:
@@ -205,7 +206,8 @@ class Init:
             self._announced = True
             self._report({"event": "ready"})
         for fd, conversation in list(self._conversations.items()):
-            if conversation.waits_for and (answer := waited(self._supervisor.lives[conversation.waits_for])):
+            life = self._supervisor.lives.get(conversation.waits_for)
+            if life is not None and (answer := waited(life, conversation.restarts)):
                 conversation.send(answer)
                 self._close(fd)
 
@@ -268,6 +270,7 @@ class Init:
                 if verb == "restart":
                     return self._restart(life)
                 conversation.waits_for = life.unit.name
+                conversation.restarts = int(request.get("restarts", 0))
                 return None
             case verb:
                 return {"error": f"unknown request {verb!r}"}

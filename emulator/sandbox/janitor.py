@@ -84,7 +84,7 @@ def _hold(order: Order, identity: Identity, ends: Ends) -> bool:
     run_dir = Path(order.run_dir)
     _make_directories(run_dir / "var", identity.root)
     api = _listen_for_clients(Path(order.socket))
-    control = listen(f"{order.run_dir}/control.sock")
+    control = listen(run_dir / "control.sock")
     pid = _start(order, identity, ends, api, control)
     init = os.pidfd_open(pid)
     api.close()
@@ -173,7 +173,7 @@ def _listen_for_clients(path: Path) -> socket.socket:
                 hint="set XDG_RUNTIME_DIR to a directory of your own",
             )
         try:
-            return listen(str(path))
+            return listen(path)
         except FileNotFoundError:
             continue  # another cluster's janitor found the directory empty and removed it
 

@@ -75,12 +75,12 @@ class Sandbox:
         answer: dict[str, dict[str, Any]] = self._ask({"do": "status"}, CONTROL_PATIENCE)["services"]
         return answer
 
-    def wait(self, service: str, timeout: float) -> None:
-        """Wait until a service is ready.
+    def wait(self, service: str, timeout: float, *, restarts: int = 0) -> None:
+        """Wait until a service is ready, and has been restarted at least `restarts` times.
 
         `timeout` is in seconds. Raises TimeoutError, or SandboxError with its log when it keeps crashing.
         """
-        answer = self._ask({"do": "wait", "service": service}, timeout)
+        answer = self._ask({"do": "wait", "service": service, "restarts": restarts}, timeout)
         if answer["state"] not in ("ready", "done"):
             message = f"{service} crashes at its start (exit code {answer['lastExit']})"
             raise SandboxError(message, log=self.log(service))

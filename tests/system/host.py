@@ -1,0 +1,115 @@
+"""What a sandbox could leave on the host, and who belongs to it."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PATIENCE = 10.0
+
+_RESTLESS = (
+    "fs/aio-nr",
+    "fs/dentry-state",
+    "fs/file-nr",
+    "fs/inode-nr",
+    "fs/inode-state",
+    "fs/quota/",
+    "kernel/ns_last_pid",
+    "kernel/pty/nr",
+    "kernel/random/",
+    "net/netfilter/nf_conntrack_count",
+)
+
+
+def members(home: Path) -> set[int]:
+    """Processes that were started for clusters of this state directory, or live in one of them."""
+    marker = os.fsencode(home)
+    return {pid for pid in _processes() if pid != os.getpid() and marker in _traces(pid)}
+
+
+def _processes() -> Iterator[int]:
+    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+
+
+def _traces(pid: int) -> bytes:
+    traces = b""
+    for name in ("environ", "mountinfo"):
+        with suppress(OSError):
+            traces += Path(f"/proc/{pid}/{name}").read_bytes()
+    return traces
+
+
+def await_end(home: Path, *, besides: frozenset[int] = frozenset()) -> None:
+    """Wait until no member is left; fails with their command lines when they stay."""
+    deadline = time.monotonic() + PATIENCE
+    while left := members(home) - besides:
+        pid = left.pop()
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        ended = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        os.close(fd)
+        assert ended, f"still there: {pid} {_command_line(pid)}"
+
+
+def _command_line(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+def namespaces_of(pid: int) -> set[str]:
+    """The namespaces of a process, by their kind and inode."""
+    return {os.readlink(entry) for entry in Path(f"/proc/{pid}/ns").iterdir()}
+
+
+def namespaces_in_use() -> set[str]:
+    """Every namespace that some process is in."""
+    found = set()
+    for pid in _processes():
+        with suppress(OSError):
+            found |= namespaces_of(pid)
+    return found
+
+
+def state() -> dict[str, object]:
+    """The host's interfaces, mounts and sysctls, as far as they hold still by themselves."""
+    return {
+        "interfaces": sorted(os.listdir("/sys/class/net")),
+        "mounts": sorted(
+            line.split(" ", 3)[3] for line in Path("/proc/self/mountinfo").read_text().splitlines()
+        ),
+        "sysctls": dict(_sysctls()),
+    }
+
+
+def _sysctls() -> Iterator[tuple[str, bytes]]:
+    root = Path("/proc/sys")
+    for directory, _, files in os.walk(root):
+        for name in files:
+            path = Path(directory, name)
+            key = str(path.relative_to(root))
+            if not key.startswith(_RESTLESS):
+                with suppress(OSError):
+                    yield key, path.read_bytes()
+
+
+def files(home: Path) -> list[str]:
+    """What lies in a state directory, but for the logs that a crash leaves in a run directory."""
+    kept = ("var", "var/log", "var/ovs")
+    found = []
+    for path in sorted(home.rglob("*")):
+        run_dir, *rest = path.relative_to(home).parts
+        inside = "/".join(rest)
+        if inside and inside not in kept and not inside.startswith(("var/log/", "var/ovs/")):
+            found.append(f"{run_dir}/{inside}")
+        elif not inside and not path.is_dir():
+            found.append(run_dir)
+    return found
