@@ -21,11 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-warnings.filterwarnings("ignore", message="(?s).*Eventlet is deprecated", category=DeprecationWarning)
-warnings.filterwarnings("ignore", module="eventlet")
-
-import eventlet  # noqa: E402
-import eventlet.wsgi  # noqa: E402
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # eventlet announces its retirement at every start
+    import eventlet
+    import eventlet.wsgi
 
 if not hasattr(eventlet.wsgi, "ALREADY_HANDLED"):
     eventlet.wsgi.ALREADY_HANDLED = object()

@@ -53,9 +53,11 @@ def _stack(view: NodeView) -> Iterator[Flow]:
 
 
 def _tunnel_ends(view: NodeView) -> Iterator[Flow]:
-    """What comes out of the tunnel is for this node; anything else would travel in circles."""
+    """What came out of the tunnel does not go into it again: it would travel in circles."""
     if view.overlay:
-        yield Flow(L3_FORWARDING, 240, match(SOURCE(Source.TUNNEL)), (), PIPELINE, "not-for-this-node")
+        for network in view.wiring.pod_cidrs:
+            circling = match(SOURCE(Source.TUNNEL), dst(network))
+            yield Flow(L3_FORWARDING, 240, circling, (), PIPELINE, "not-for-this-node")
 
 
 def _peer(view: NodeView, peer: NodePlan) -> Iterator[Flow]:

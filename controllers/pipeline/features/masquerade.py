@@ -45,6 +45,11 @@ def flows(view: NodeView) -> Iterator[Flow]:
     for family in view.families:
         yield from _decide(view, family)
         yield from _translate(view, family)
+    # Delivery is not forwarding: the stack sees who speaks to it, as in Linux, where nothing is
+    # masqueraded on its way in.
+    for source in (Source.POD, Source.TUNNEL, Source.UPLINK):
+        delivered = match(SOURCE(source), OUT_PORT(HOST_OFPORT))
+        yield Flow(SNAT, 310, delivered, (Goto(OUTPUT),), PIPELINE, "to-the-stack")
     yield Flow(SNAT, 0, match(), (Goto(OUTPUT),), PIPELINE, "as-it-is")
 
 
