@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from emulator.api.objects import JsonObject
+from emulator.cluster.plan import wire
+from emulator.cluster.specs import RouterKind, TopologyError
+from emulator.cluster.topology import parse_topology
+from emulator.cluster.wiring import Mode
+
+from .lab import TOPOLOGIES, shipped
+
+SHIPPED = sorted(path.stem for path in TOPOLOGIES.glob("*.yaml"))
+
+
+def topology(**spec: Any) -> JsonObject:
+    return {"kind": "Topology", "metadata": {"name": "t"}, "spec": {"nodes": [{"name": "worker-1"}], **spec}}
+
+
+def test_nearly_everything_is_implied() -> None:
+    parsed = parse_topology(topology())
+    assert parsed.mode is Mode.OVERLAY
+    assert parsed.families == (4, 6)
+    assert [str(c) for c in parsed.pod_cidrs] == ["10.244.0.0/16", "fd00:10:244::/56"]
+    assert [r.kind for r in parsed.routers] == list(RouterKind)
+    assert [(e.name, [str(a) for a in e.addresses]) for e in parsed.external] == [
+        ("client", ["198.51.100.7", "2001:db8:198:51:100::7"]),
+        ("server", ["198.51.100.80", "2001:db8:198:51:100::80"]),
+    ]
+
+
+def test_one_family_is_enough() -> None:
+    parsed = parse_topology(topology(families=["IPv6"]))
+    assert [str(c) for c in parsed.pod_cidrs] == ["fd00:10:244::/56"]
+    assert wire(parsed).pod_mtu == 1430
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1gbit", 10**9),
+        ("100mbit", 10**8),
+        ("1.5kbit", 1500),
+        ("10bit", 10),
+        ("1kbps", 8000),
+        ("1GBit", 10**9),
+    ],
+)
+def test_rates(text: str, value: int) -> None:
+    links = [{"ends": ["worker-1", "fabric"], "rate": text}]
+    assert parse_topology(topology(links=links)).links[0].rate == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("2ms", 2000), ("10us", 10), ("1s", 10**6), ("0.5ms", 500)])
+def test_delays(text: str, value: int) -> None:
+    links = [{"ends": ["worker-1", "fabric"], "delay": text}]
+    assert parse_topology(topology(links=links)).links[0].delay == value
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "words"),
+    [
+        ({"nodes": []}, "spec.nodes", "at least one node"),
+        (
+            {"nodes": [{"name": "a"}, {"name": "a"}]},
+            "spec.nodes[1].name",
+            "already the name at spec.nodes[0].name",
+        ),
+        ({"nodes": [{}]}, "spec.nodes[0].name", "is missing"),
+        ({"nodes": [{"name": "A_b"}]}, "spec.nodes[0].name", "is no name"),
+        ({"nodes": [{"name": "a", "zones": "b"}]}, "spec.nodes[0].zones", "unknown field"),
+        ({"mode": "bridge"}, "spec.mode", "overlay, routed"),
+        ({"families": ["IPv5"]}, "spec.families[0]", "IPv4 or IPv6"),
+        ({"families": ["IPv4"], "podCIDRs": ["fd00::/56"]}, "spec.families", "fd00::/56"),
+        ({"podCIDRs": ["10.244.0.1/16"]}, "spec.podCIDRs[0]", "host bits set"),
+        ({"podCIDRs": ["10.1.0.0/16", "10.2.0.0/16"]}, "spec.podCIDRs", "one range a family"),
+        ({"podCIDRs": "10.1.0.0/16"}, "spec.podCIDRs", "expected a list"),
+        ({"routers": [{"name": "x"}]}, "spec.routers[0].kind", "fabric, nat, internet"),
+        (
+            {"routers": [{"name": "fabric", "routes": [{"to": "0.0.0.0/0", "via": "igw"}]}]},
+            "spec.routers[0].routes[0].via",
+            "'igw' is not in this topology",
+        ),
+        (
+            {"external": [{"name": "c", "addresses": ["1.2.3"]}]},
+            "spec.external[0].addresses[0]",
+            "no IP address",
+        ),
+        ({"external": [{"name": "c", "addresses": []}]}, "spec.external[0].addresses", "one address"),
+        ({"links": [{"ends": ["worker-1"]}]}, "spec.links[0].ends", "two ends"),
+        ({"links": [{"ends": ["worker-1", "x"]}]}, "spec.links[0].ends[1]", "'x' is not in this topology"),
+        ({"links": [{"ends": ["worker-1", "fabric"], "rate": "fast"}]}, "spec.links[0].rate", "100mbit"),
+        ({"links": [{"ends": ["worker-1", "fabric"], "loss": "200%"}]}, "spec.links[0].loss", "0.1%"),
+        ({"links": [{"ends": ["worker-1", "client"]}]}, "spec.links[0].ends", "link to routers only"),
+        (
+            {"links": [{"ends": ["worker-1", "fabric"]}, {"ends": ["worker-1", "nat"]}]},
+            "spec.links[1].ends",
+            "already has a link to fabric",
+        ),
+        (
+            {"links": [{"ends": ["nat", "fabric"]}, {"ends": ["fabric", "nat"]}]},
+            "spec.links[1].ends",
+            "second link",
+        ),
+    ],
+)
+def test_mistakes_name_their_place(spec: JsonObject, path: str, words: str) -> None:
+    with pytest.raises(TopologyError) as caught:
+        wire(parse_topology(topology(**spec)))
+    assert str(caught.value).startswith(path + ":")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "first", "second"),
+    [
+        ({"podCIDRs": ["192.168.0.0/16"]}, "the pod range 192.168.0.0/16", "the node range 192.168.50.0/24"),
+        ({"podCIDRs": ["10.0.0.0/8"]}, "the pod range 10.0.0.0/8", "the service range 10.96.0.0/16"),
+        ({"serviceCIDRs": ["192.168.50.0/24"]}, "the service range 192.168.50.0/24", "the node range"),
+        ({"serviceCIDRs": ["fd00:10:244::/112"]}, "the pod range fd00:10:244::/56", "the service range"),
+        (
+            {"external": [{"name": "c", "addresses": ["10.244.9.9"]}]},
+            "the subnet of external host c 10.244.9.0/24",
+            "the pod range 10.244.0.0/16",
+        ),
+        ({"podCIDRs": ["203.0.113.0/24"]}, "the pod range 203.0.113.0/24", "the public address of nat"),
+        ({"podCIDRs": ["127.0.0.0/16"]}, "the pod range 127.0.0.0/16", "the loopback range 127.0.0.0/8"),
+        ({"podCIDRs": ["172.16.0.0/12"]}, "the pod range 172.16.0.0/12", "the routers' range"),
+    ],
+)
+def test_ranges_that_overlap_are_refused_by_both_names(spec: JsonObject, first: str, second: str) -> None:
+    with pytest.raises(TopologyError) as caught:
+        wire(parse_topology(topology(**spec)))
+    assert first in str(caught.value)
+    assert second in str(caught.value)
+
+
+def test_the_public_range_makes_room_for_external_hosts() -> None:
+    wiring = wire(parse_topology(topology(external=[{"name": "c", "addresses": ["203.0.113.1"]}])))
+    assert [str(a) for a in wiring.bridge("nat").public_addresses] == ["192.0.2.1", "2001:db8:192:0:2::1"]
+
+
+@pytest.mark.parametrize(
+    ("cidr", "nodes", "first"),
+    [
+        ("10.244.0.0/16", 3, "10.244.1.0/24"),
+        ("10.244.0.0/16", 200, "10.244.1.0/24"),
+        ("10.244.0.0/16", 300, "10.244.0.128/25"),
+        ("10.9.0.0/24", 3, "10.9.0.64/26"),
+        ("10.9.0.0/26", 3, "10.9.0.16/28"),
+    ],
+)
+def test_pod_ranges_are_cut_to_the_number_of_nodes(cidr: str, nodes: int, first: str) -> None:
+    spec = {
+        "podCIDRs": [cidr],
+        "families": ["IPv4"],
+        "nodes": [{"name": f"n-{i}", "subnet": f"s{i % 3}"} for i in range(nodes)],
+    }
+    wiring = wire(parse_topology(topology(**spec)))
+    assert str(wiring.nodes[0].pod_cidrs[0]) == first
+
+
+def test_an_exhausted_pod_range_is_refused() -> None:
+    spec = {
+        "podCIDRs": ["10.9.0.0/28"],
+        "families": ["IPv4"],
+        "nodes": [{"name": f"n-{i}"} for i in range(5)],
+    }
+    with pytest.raises(
+        TopologyError, match=r"pod range 10\.9\.0\.0/28 is exhausted: it is too small for 5 nodes"
+    ):
+        wire(parse_topology(topology(**spec)))
+
+
+def test_an_exhausted_subnet_is_refused() -> None:
+    with pytest.raises(TopologyError, match=r"192\.168\.50\.0/24, is exhausted"):
+        wire(parse_topology(topology(), nodes=250))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_topologies_can_be_built_in_any_size(name: str) -> None:
+    given = shipped(name)
+    before = deepcopy(given)
+    full = parse_topology(given)
+    assert full.name == name
+    for nodes in (len(full.nodes), len(full.nodes) + 5, 20):
+        parsed = parse_topology(given, nodes=nodes)
+        assert len(wire(parsed).nodes) == nodes
+        assert {e.name for e in parsed.external} == {"client", "server"}
+    assert given == before
+
+
+def test_growing_fills_zones_evenly() -> None:
+    parsed = parse_topology(shipped("two-zone-vpc"), nodes=10)
+    workers = [n for n in parsed.nodes if n.role == "worker"]
+    assert [n.name for n in parsed.nodes][-4:] == ["worker-5", "worker-6", "worker-7", "worker-8"]
+    assert [n.subnet for n in workers] == ["private-a", "private-b"] * 4
+    assert len({n.name for n in parsed.nodes}) == 10
+
+
+def test_shrinking_drops_workers_and_their_links() -> None:
+    parsed = parse_topology(shipped("two-zone-vpc"), nodes=3)
+    assert [n.name for n in parsed.nodes] == ["edge-a", "edge-b", "worker-1"]
+    assert not any("worker-2" in link.ends for link in parsed.links)
+    with pytest.raises(TopologyError, match="needs 3 nodes or more"):
+        parse_topology(shipped("two-zone-vpc"), nodes=2)
+
+
+def test_the_size_may_be_written_on_the_object() -> None:
+    given = topology()
+    given["metadata"]["annotations"] = {"mininetes.io/nodes": "4"}
+    assert len(parse_topology(given).nodes) == 4
+    assert len(parse_topology(given, nodes=2).nodes) == 2
