@@ -137,23 +137,27 @@ class _Resolver:
         return _TAGS + ("seq" if kind is SequenceNode else "map")
 
 
-if yaml.__with_libyaml__:
+_STAGES: Any = (yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer)
 
-    class _Composer(_Resolver, yaml.cyaml.CParser):  # type: ignore[misc]
-        """Text to nodes, in C."""
 
-else:  # a PyYAML built without libyaml: the same, some ten times slower
+class _PythonParser(*_STAGES):  # type: ignore[misc]
+    """What `CParser` is, some ten times slower: for a PyYAML that was built without libyaml."""
 
-    class _Composer(  # type: ignore[no-redef,misc]
-        _Resolver, yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer
-    ):
-        """Text to nodes, in Python."""
+    def __init__(self, text: str) -> None:
+        reader, *others = _STAGES
+        reader.__init__(self, text)
+        for stage in others:
+            stage.__init__(self)
 
-        def __init__(self, text: str) -> None:
-            yaml.reader.Reader.__init__(self, text)
-            yaml.scanner.Scanner.__init__(self)
-            yaml.parser.Parser.__init__(self)
-            yaml.composer.Composer.__init__(self)
+    def dispose(self) -> None:
+        """Nothing to give back."""
+
+
+_Parser: Any = yaml.cyaml.CParser if yaml.__with_libyaml__ else _PythonParser
+
+
+class _Composer(_Resolver, _Parser):  # type: ignore[misc]
+    """Text to nodes."""
 
 
 class _Builder:

@@ -15,6 +15,7 @@ from emulator.api.findings import Finding, Reason, required
 from emulator.api.objects import JsonObject, Key, Path, key_of, parse_path
 from emulator.api.problems import ManifestError, Problem, Source
 from emulator.api.recognise import Fate, recognise
+from emulator.api.rules.metadata import name_missing
 from emulator.api.schema import known_kinds
 from emulator.api.validate import check
 
@@ -240,7 +241,7 @@ class _Loader:
         checked = check(located.object)
         for finding in checked.findings:
             self._find(located, finding)
-        self._expect_name(located)
+        self._expect_name(located, fate)
         located = Located(checked.obj, located.source, located.document, located.base)
         if fate is Fate.READ:
             self._others.append(located)
@@ -248,12 +249,13 @@ class _Loader:
         self._expect_unique(located)
         self._objects.append(located)
 
-    def _expect_name(self, located: Located) -> None:
+    def _expect_name(self, located: Located, fate: Fate) -> None:
         metadata = located.object.get("metadata")
-        if isinstance(metadata, dict) and not metadata.get("name") and not metadata.get("generateName"):
-            self._find(located, required(("metadata", "name"), "name or generateName is required"))
-        elif metadata is None:
-            self._find(located, required(("metadata",), "name or generateName is required"))
+        if metadata is None:
+            self._find(located, required(("metadata",)))
+        elif isinstance(metadata, dict) and fate is Fate.STORED:
+            for finding in name_missing(located.object):
+                self._find(located, finding)
 
     def _expect_unique(self, located: Located) -> None:
         key = located.key
@@ -275,20 +277,24 @@ class _Loader:
 
     def _notices(self) -> Iterator[Notice]:
         for kind, ignored in self._ignored.items():
-            names = [located.key.name or "(unnamed)" for located, _ in ignored]
-            places = tuple(f"{located.file}:{located.line}" for located, _ in ignored)
-            listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            yield Notice(kind, f"ignored: {kind} {listed} ({ignored[0][1]})", places)
+            located = [one for one, _ in ignored]
+            yield _notice(kind, located, f"ignored: {kind} {_names(located)} ({ignored[0][1]})")
         for kind, fate in _NOT_YET.items():
             pending = [located for located in self._objects if located.object["kind"] == kind]
             if pending:
-                names = ", ".join(located.key.name for located in pending[:3])
-                more = f" and {len(pending) - 3} more" if len(pending) > 3 else ""
-                places = tuple(f"{located.file}:{located.line}" for located in pending)
-                yield Notice(kind, f"stored, but {fate}: {kind} {names}{more}", places)
+                yield _notice(kind, pending, f"stored, but {fate}: {kind} {_names(pending)}")
 
 
 _NOT_YET = {"NetworkPolicy": "not enforced in this version", "Ingress": "not served in this version"}
+
+
+def _notice(kind: str, about: Sequence[Located], message: str) -> Notice:
+    return Notice(kind, message, tuple(f"{located.file}:{located.line}" for located in about))
+
+
+def _names(about: Sequence[Located]) -> str:
+    names = [located.key.name or "(unnamed)" for located in about]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _objects(

@@ -53,8 +53,8 @@ def dns1035_label(text: str) -> str:
     if _DNS1035_LABEL.fullmatch(text):
         return ""
     return (
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-        "character, and end with an alphanumeric character"
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+        "start with an alphabetic character, and end with an alphanumeric character"
     )
 
 

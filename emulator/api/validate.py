@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from emulator.api.decode import Decoder
@@ -11,8 +10,6 @@ from emulator.api.objects import JsonObject
 from emulator.api.rules import RULES
 from emulator.api.rules.metadata import metadata_findings
 from emulator.api.schema import shape_of
-
-Rule = Callable[[JsonObject], list[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +48,13 @@ def check(obj: JsonObject) -> Checked:
     decoded = decoder.decode(obj, shape)
     findings = decoder.findings
     if not any(f.reason is Reason.TYPE for f in findings):
-        missing = {f.path for f in findings}
-        rule = _RULES.get(decoded["kind"])
-        behind = [*metadata_findings(decoded), *(rule(decoded) if rule else [])]
-        findings += [f for f in behind if f.path not in missing]
+        known = {f.path for f in findings}
+        rule = RULES.get(decoded["kind"])
+        behind = [*metadata_findings(decoded), *(rule(decoded) if rule else ())]
+        findings += [f for f in behind if f.path not in known]
     return Checked(decoded, tuple(findings))
 
 
 def problems_of(obj: JsonObject) -> list[Finding]:
     """What is wrong with an object; empty when the API server would take it."""
     return list(check(obj).findings)
-
-
-_RULES: Mapping[str, Rule] = RULES

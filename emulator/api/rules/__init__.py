@@ -1,6 +1,6 @@
 """What the API server checks beyond the schema, one module a family of kinds.
 
-Rules see objects as their authors wrote them (defaults not yet filled in, types right), and answer with
+Rules see objects as their authors wrote them (types right, defaults not yet filled in), and answer with
 findings.
 """
 
@@ -10,5 +10,37 @@ from collections.abc import Callable, Mapping
 
 from emulator.api.findings import Finding
 from emulator.api.objects import JsonObject
+from emulator.api.rules.config import config_map_findings, node_findings, secret_findings
+from emulator.api.rules.endpoints import endpoint_slice_findings, endpoints_findings
+from emulator.api.rules.ingresses import ingress_class_findings, ingress_findings
+from emulator.api.rules.pods import pod_findings
+from emulator.api.rules.policies import network_policy_findings
+from emulator.api.rules.services import service_findings
+from emulator.api.rules.workloads import (
+    daemon_set_findings,
+    deployment_findings,
+    job_findings,
+    replica_set_findings,
+    stateful_set_findings,
+)
 
-RULES: Mapping[str, Callable[[JsonObject], list[Finding]]] = {}
+Rule = Callable[[JsonObject], list[Finding]]
+
+RULES: Mapping[str, Rule] = {
+    "ConfigMap": config_map_findings,
+    "DaemonSet": daemon_set_findings,
+    "Deployment": deployment_findings,
+    "EndpointSlice": endpoint_slice_findings,
+    "Endpoints": endpoints_findings,
+    "Ingress": ingress_findings,
+    "IngressClass": ingress_class_findings,
+    "Job": job_findings,
+    "NetworkPolicy": network_policy_findings,
+    "Node": node_findings,
+    "Pod": pod_findings,
+    "ReplicaSet": replica_set_findings,
+    "Secret": secret_findings,
+    "Service": service_findings,
+    "StatefulSet": stateful_set_findings,
+}
+"""The rules of each kind that has any."""
