@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from socket import AF_INET6
 from typing import Any
 
@@ -32,6 +33,8 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 from scapy.utils6 import in6_getnsma, in6_getnsmac, inet_pton
 
+from emulator.probes.workshop import Origin
+
 Spec = Mapping[str, Any]
 Match = dict[str, Any]
 
@@ -39,17 +42,6 @@ _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _NOBODY = "00:00:00:00:00:00"
 _ALL_NODES, _ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
 _TRACEROUTE_PORT = 33434
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What a place would send by itself: its addresses and the next hop's MAC."""
-
-    mac: str
-    ip: str
-    next_hop_mac: str
-    destination_ip: str
-    destination_port: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +116,7 @@ def _protocol(packet: Packet) -> int:
 
 
 def _payload(spec: Spec, numbers: _Numbers) -> bytes:
-    text = spec.get("payload", f"mininetes {numbers.seq:08x}").encode()
+    text: bytes = spec.get("payload", f"mininetes {numbers.seq:08x}").encode()
     size = spec.get("size")
     return text if size is None else text[:size].ljust(size, b".")
 
@@ -300,8 +292,6 @@ def _oversize(spec: Spec, origin: Origin, numbers: _Numbers) -> tuple[Crafted, .
 
 
 def _presentation(packed: bytes) -> str:
-    from ipaddress import IPv6Address
-
     return str(IPv6Address(packed))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
 
 from emulator.probes.clients import Attempt, Ending
 from emulator.probes.evidence import Evidence, Key, aligned
@@ -57,7 +56,7 @@ class Judgement:
         return [by_port.get(attempt.source_port) for attempt in self.attempts]
 
 
-def judge(case: Judgement, captured: tuple[Mapping[str, Any], ...] = ()) -> Observation:
+def judge(case: Judgement) -> Observation:
     """The observation that the evidence supports."""
     request, evidence, keys = case.request, case.evidence, case.keys()
     arrivals = {place: _known(found, keys) for place, found in evidence.arrivals.items()}
@@ -94,7 +93,6 @@ def judge(case: Judgement, captured: tuple[Mapping[str, Any], ...] = ()) -> Obse
         replies[0].decode("utf-8", "backslashreplace") if replies else "",
         case.address,
         tuple(round(a.milliseconds, 3) for a in case.attempts if a.milliseconds is not None),
-        captured,
     )
 
 

@@ -143,6 +143,8 @@ class Observation:
     milliseconds: tuple[float, ...] = ()
     """Time to each answer, in the order of the attempts."""
     captured: tuple[Mapping[str, Any], ...] = ()
+    checks: tuple[Mapping[str, Any], ...] = ()
+    """How each claim about captured packets fared."""
     crafted: Mapping[str, Any] | None = None
     """What a generator sent and got back."""
 
@@ -202,6 +204,7 @@ class Observation:
             "milliseconds": times
             and {"least": times[0], "median": times[len(times) // 2], "most": times[-1]},
             "captured": list(self.captured),
+            "checks": list(self.checks),
             "crafted": self.crafted,
         }
 

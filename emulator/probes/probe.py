@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from emulator.probes import bpf
-from emulator.probes.capture import FULL_SNAP, HANDSHAKE_SNAP, Record, Tap
+from emulator.probes.capture import HANDSHAKE_SNAP, Record, Tap
+from emulator.probes.checks import Check, run_checks
 from emulator.probes.clients import Attempt, Echo, connect, exchange, make_socket
+from emulator.probes.crafted import probe_packet
 from emulator.probes.evidence import Evidence, Handshakes, Key, Marks
 from emulator.probes.headers import Datagram
 from emulator.probes.judge import Judgement, judge
@@ -19,12 +22,19 @@ from emulator.probes.listeners import listens_on
 from emulator.probes.netns import within
 from emulator.probes.observation import Observation, failed
 from emulator.probes.request import IPAddress, ProbeRequest, Protocol, RequestError, Site, Sites
+from emulator.probes.session import CaptureSession
+from emulator.probes.workshop import Workshop
 
 _AT_ONCE = 48
 """Attempts that may be waiting for an answer that usually comes at once; half a listen backlog."""
 _SOON = 0.05
 """Seconds after which an attempt is taken to be slow and makes room for the next one."""
 _MOST_SOCKETS = 512
+_SETTLE = 0.3
+"""Seconds that packets may still take to where a claim looks, once the probe itself is over."""
+_MOST_SHOWN = 1000
+ANSWERS = "answers"
+"""Where a claim about the answers to a crafted packet looks."""
 
 _FILTERS: dict[Protocol, Callable[[int], bpf.Program]] = {
     Protocol.TCP: bpf.tcp_handshakes,
@@ -33,14 +43,49 @@ _FILTERS: dict[Protocol, Callable[[int], bpf.Program]] = {
 }
 
 
-async def probe(request: ProbeRequest, sites: Sites) -> Observation:
-    """Send what `request` asks for and observe it at the source and at every candidate.
+async def probe(
+    request: ProbeRequest, sites: Sites, workshop: Workshop | None = None, checks: Sequence[Check] = ()
+) -> Observation:
+    """Send what `request` asks for and observe it at the source, at every candidate and where claims look.
 
+    A claim `at` `answers` is about what came back to a crafted packet, which needs the `workshop`.
     Never raises for what the network does: a source that cannot send is outcome `error`.
     Raises RequestError when the request names a place that does not exist.
     """
+    about_places = [check for check in checks if check.at != ANSWERS]
+    places = dict.fromkeys((*request.captures, *(check.at for check in about_places)))
+    session = CaptureSession([sites[place] for place in places])
+    try:
+        await session.start()
+    except OSError as error:
+        return failed(request, str(error))
+    answers: tuple[Record, ...] = ()
+    try:
+        if request.packet is None:
+            observation = await _probe_by_sockets(request, sites)
+        elif workshop is None:
+            raise RequestError("crafted packets need the packet worker")
+        else:
+            observation, answers = await probe_packet(request, sites, workshop)
+        results = await session.until(about_places, _SETTLE) if about_places else ()
+    finally:
+        capture = session.stop()
+    echoes = [replace(answer, at=ANSWERS) for answer in answers]
+    seen = iter(results)
+    results = tuple(run_checks([check], echoes)[0] if check.at == ANSWERS else next(seen) for check in checks)
+    shown = [record for record in capture.records if record.at in request.captures][:_MOST_SHOWN]
+    lost = tuple(f"the capture at {place} lost {count} packets" for place, count in capture.lost.items())
+    return replace(
+        observation,
+        captured=tuple(record.as_json() for record in shown),
+        checks=tuple(result.as_json() for result in results),
+        notes=observation.notes + lost,
+    )
+
+
+async def _probe_by_sockets(request: ProbeRequest, sites: Sites) -> Observation:
     source = sites[request.source]
-    watched = {place: sites[place] for place in (*request.target.candidates, *request.captures)}
+    watched = {place: sites[place] for place in request.target.candidates}
     try:
         address = request.target.address(request.family)
     except RequestError as error:
@@ -56,7 +101,7 @@ async def probe(request: ProbeRequest, sites: Sites) -> Observation:
             tap.drain()
     lost = {tap.site.place: tap.lost for tap in taps if tap.lost}
     case = Judgement(request, str(address), attempts, run.evidence, run.blind, lost, run.sockets)
-    return judge(case, tuple(record.as_json() for record in run.captured))
+    return judge(case)
 
 
 class _Run:
@@ -70,7 +115,6 @@ class _Run:
         """Candidates that could not be watched."""
         self.sockets: set[tuple[str, str, int]] = set()
         """(place, address, port) of arrivals for which the place has a UDP socket."""
-        self.captured: list[Record] = []
         self.marks = Marks(_padded(request), request.protocol)
         is_tcp = request.protocol is Protocol.TCP
         self.evidence = Evidence(
@@ -84,13 +128,11 @@ class _Run:
         self._background: set[asyncio.Task[None]] = set()
 
     async def arm(self, watched: dict[str, Site], stack: AsyncExitStack) -> list[Tap]:
-        """Open a tap at the source, at every candidate and at every place to capture."""
+        """Open a tap at the source and at every candidate."""
         self._watched = watched
         program = _FILTERS[self.request.protocol](HANDSHAKE_SNAP)
         ends = dict.fromkeys((self.source.place, *self.request.target.candidates))
         opening = [Tap.open(watched.get(place, self.source), program, self.evidence.add) for place in ends]
-        everything, keep = bpf.everything(FULL_SNAP), self.captured.append
-        opening += [Tap.open(watched[place], everything, keep, FULL_SNAP) for place in self.request.captures]
         opened = await asyncio.gather(*opening, return_exceptions=True)
         taps = [tap for tap in opened if isinstance(tap, Tap)]
         for tap in taps:

@@ -16,7 +16,8 @@ from typing import Any
 def main() -> None:
     """Serve orders until standard input ends; the first line written says that Scapy is loaded."""
     logging.getLogger("scapy").setLevel(logging.ERROR)
-    from emulator.probes.craft import Origin, craft
+    from emulator.probes.craft import craft
+    from emulator.probes.workshop import Origin
 
     def answer(order: dict[str, Any]) -> list[dict[str, Any]]:
         origin = Origin(**order["origin"])

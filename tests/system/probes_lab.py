@@ -16,9 +16,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from emulator.probes.checks import check_of
 from emulator.probes.netns import within
 from emulator.probes.probe import probe
 from emulator.probes.request import Site, Sites, Target, parse_port, request_of
+from emulator.probes.workshop import Workshop
 
 RUN = Path("/run/netns")
 SITES = Sites(
@@ -125,11 +127,13 @@ async def serve(netns: str) -> None:
         await loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=sink)
 
 
-async def answer(body: dict[str, Any]) -> dict[str, Any]:
+async def answer(body: dict[str, Any], workshop: Workshop | None = None) -> dict[str, Any]:
     port, protocol = parse_port(body.get("port", "icmp"))
     addresses = tuple(ip_address(text) for text in body["addresses"])
     target = Target(body.get("to", "target"), addresses, port, tuple(body.get("candidates", ())))
-    observation = await probe(request_of(body, body["from"], target, protocol), SITES)
+    request = request_of(body, body["from"], target, protocol)
+    checks = [check_of(check) for check in body.get("checks", ())]
+    observation = await probe(request, SITES, workshop, checks)
     return observation.as_json()
 
 
@@ -139,13 +143,15 @@ async def main() -> None:
     await serve("client")
     for address in ("10.0.2.2", "fd00:2::2"):  # IPv6 takes up to a second after the links are up
         await answer({"from": "client", "addresses": [address], "port": "8080/tcp", "timeout": 10})
-    loop = asyncio.get_running_loop()
+    loop, workshop = asyncio.get_running_loop(), Workshop()
+    await workshop.start()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         try:
-            reply = await answer(json.loads(line))
+            reply = await answer(json.loads(line), workshop)
         except Exception as error:
             reply = {"exception": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), flush=True)
+    await workshop.close()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ def ipv4(protocol: int, payload: bytes, ttl: int = 62, fragment: int = 0x4000) -
 
 
 def ipv6(following: int, payload: bytes) -> bytes:
-    return struct.pack("!IHBB", 6 << 28, len(payload), following, 63) + CLIENT6.packed + SERVER6.packed + payload
+    return (
+        struct.pack("!IHBB", 6 << 28, len(payload), following, 63) + CLIENT6.packed + SERVER6.packed + payload
+    )
 
 
 def tcp(flags: int = 0x02, sport: int = 40000, dport: int = 5432, seq: int = 99) -> bytes:
@@ -107,7 +109,9 @@ def test_neighbour_advertisement() -> None:
 
 
 def test_arp() -> None:
-    body = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, ETHERNET[6:], CLIENT.packed, bytes(6), SERVER.packed)
+    body = struct.pack(
+        "!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, ETHERNET[6:], CLIENT.packed, bytes(6), SERVER.packed
+    )
     headers = decode(frame(body, 0x0806))
     assert headers["arp.op"] == 1
     assert headers["arp.pdst"] == "10.244.2.4"
