@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 
 import pytest
-from test_headers import ipv4, ipv6, tcp, udp
 
 from emulator.probes import bpf
+
+from .by_hand import ipv4, ipv6, tcp, udp
 
 NET = 0x100000000 - 0x100000
 PROTOCOL = 0x100000000 - 0x1000

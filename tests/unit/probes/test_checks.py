@@ -3,11 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_headers import frame, ipv4, tcp, udp
 
 from emulator.probes.capture import Direction, Record
 from emulator.probes.checks import check_of, run_checks
 from emulator.probes.request import RequestError
+
+from .by_hand import frame, ipv4, tcp, udp
 
 
 def record(

@@ -6,14 +6,14 @@ import struct
 from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
 
-from test_headers import ETHERNET
-
 from emulator.probes.capture import Direction, Record
 from emulator.probes.clients import Attempt, Ending, parse_http
 from emulator.probes.evidence import Evidence, Handshakes, Marks, Recogniser, aligned
 from emulator.probes.judge import Judgement, judge
 from emulator.probes.observation import Observation, Outcome
 from emulator.probes.request import ProbeRequest, Protocol, Target
+
+from .by_hand import ETHERNET
 
 WEB, VIP, DB0, DB1, NODE = "10.244.1.3", "10.96.0.10", "10.244.2.4", "10.244.3.4", "192.168.50.11"
 CANDIDATES = ("shop/db-0", "shop/db-1")

@@ -4,10 +4,11 @@ import io
 from pathlib import Path
 
 from scapy.utils import PcapNgReader
-from test_headers import frame, ipv4, tcp
 
 from emulator.probes.capture import Direction, Record
 from emulator.probes.pcapng import PcapngWriter
+
+from .by_hand import frame, ipv4, tcp
 
 STAMP = 1_700_000_000_123_456_789
 
