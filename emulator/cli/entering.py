@@ -7,14 +7,7 @@ from collections.abc import Sequence
 import click
 
 from emulator.cli.session import Session
-from emulator.scenario.cluster import LiveCluster
-from emulator.verdict.places import WORKLOADS, PlaceKind, parse_place
-
-_KINDS = {
-    PlaceKind.DEPLOYMENT: "Deployment",
-    PlaceKind.STATEFUL_SET: "StatefulSet",
-    PlaceKind.DAEMON_SET: "DaemonSet",
-}
+from emulator.scenario.pods import pod_named
 
 
 def run_in_pod(
@@ -49,30 +42,3 @@ def print_logs(
     target = pod_named(cluster, pod, namespace)
     for piece in cluster.logs(target, container, previous=previous, follow=follow):
         click.echo(piece, nl=False)
-
-
-def pod_named(cluster: LiveCluster, text: str, namespace: str) -> str:
-    """`namespace/name` of the pod that `text` means; of a workload, its first ready pod."""
-    place = parse_place(text, namespace)
-    if place.kind is PlaceKind.POD:
-        return f"{place.namespace}/{place.name}"
-    if place.kind not in WORKLOADS:
-        raise click.UsageError(f"{text!r} is not a pod: write POD, NAMESPACE/POD or deploy/NAME")
-    from emulator.cli.columns import selector_text
-    from emulator.cli.digging import dig
-
-    workload = cluster.get(_KINDS[place.kind], place.name, place.namespace)
-    selector = selector_text(dig(workload, "spec", "selector"))
-    pods = cluster.get("Pod", None, place.namespace, selector)
-    if not pods:
-        raise click.UsageError(f"{place} has no pod")
-    ready = [pod for pod in pods if _is_ready(pod)]
-    chosen = min(ready or pods, key=lambda pod: str(pod["metadata"]["name"]))
-    return f"{place.namespace}/{chosen['metadata']['name']}"
-
-
-def _is_ready(pod: dict[str, object]) -> bool:
-    from emulator.cli.digging import dig
-
-    conditions = dig(pod, "status", "conditions", default=[])
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)

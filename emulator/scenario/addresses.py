@@ -6,6 +6,7 @@ from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
 from emulator.scenario.cluster import LiveCluster
+from emulator.scenario.pods import pods_of
 from emulator.verdict.places import WORKLOADS, Place, PlaceKind
 
 
@@ -32,7 +33,7 @@ def addresses_of(cluster: LiveCluster, place: Place) -> frozenset[str]:
                 for address in host.get("addresses") or ()
             )
     if place.kind in WORKLOADS:
-        return _workload(cluster, place)
+        return frozenset(address for pod in pods_of(cluster, place) for address in _pod(pod))
     return frozenset((place.name,))
 
 
@@ -45,17 +46,3 @@ def _node(node: JsonObject) -> frozenset[str]:
     own = [entry["address"] for entry in (node.get("status") or {}).get("addresses") or ()]
     gateways = [str(ip_network(cidr)[1]) for cidr in (node.get("spec") or {}).get("podCIDRs") or ()]
     return frozenset((*own, *gateways))
-
-
-def _workload(cluster: LiveCluster, place: Place) -> frozenset[str]:
-    """The addresses of all pods that a workload owns, directly or through ReplicaSets."""
-    owners = {place.name}
-    if place.kind is PlaceKind.DEPLOYMENT:
-        sets = cluster.get("ReplicaSet", None, place.namespace)
-        owners = {one["metadata"]["name"] for one in sets if _owned_by(one, owners)}
-    pods = cluster.get("Pod", None, place.namespace)
-    return frozenset(address for pod in pods if _owned_by(pod, owners) for address in _pod(pod))
-
-
-def _owned_by(obj: JsonObject, names: set[str]) -> bool:
-    return any(owner.get("name") in names for owner in obj["metadata"].get("ownerReferences") or ())

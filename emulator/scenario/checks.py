@@ -56,7 +56,7 @@ def _object(reader: Reader, namespace: str) -> list[Check]:
 def _logs(reader: Reader, namespace: str) -> list[Check]:
     place = reader.parsed("logs", lambda text: parse_place(text, namespace), reader.need("logs", str, ""))
     check = LogCheck(
-        pod=f"{place.namespace}/{place.name}" if place else "",
+        pod=str(place or ""),
         container=reader.take("container", str, "") or None,
         contains=reader.need("contains", str, ""),
         previous=reader.take("previous", bool, False),

@@ -16,6 +16,8 @@ def failure(claim: Claim, obj: JsonObject | None) -> str:
     if claim.contains:
         held = claim.contains in (value if isinstance(value, list) else str(value))
         return "" if held else f"{claim.path} is {value!r}, expected {claim.contains!r} in it"
+    if value is None:
+        return f"{claim.path} does not exist"
     if claim.differs is not None:
         return "" if not _same(value, claim.differs) else f"{claim.path} is {value!r}, expected anything else"
     return "" if _same(value, claim.equals) else f"{claim.path} is {value!r}, expected {claim.equals!r}"

@@ -31,8 +31,10 @@ from emulator.scenario.model import (
     Step,
     Wait,
 )
+from emulator.scenario.pods import pod_named
 from emulator.scenario.results import CheckResult, ClusterFacts, ScenarioResult, StepResult
 from emulator.verdict.outcome import Verdict, worst
+from emulator.verdict.places import PlaceError
 
 Load = Callable[[Sequence[Path]], Sequence[Any]]
 """Reads manifests into what `LiveCluster.apply` takes; raises when they cannot be used."""
@@ -157,8 +159,8 @@ class Conductor:
                     return None, (text,)
                 case _:
                     return None, (text, *self._change(action))
-        except (ApiError, NotReady, TimeoutError, subprocess.TimeoutExpired) as error:
-            verdict = Verdict.ERROR if isinstance(error, ApiError) else Verdict.FAIL
+        except (ApiError, PlaceError, NotReady, TimeoutError, subprocess.TimeoutExpired) as error:
+            verdict = Verdict.ERROR if isinstance(error, ApiError | PlaceError) else Verdict.FAIL
             result = CheckResult(
                 text, verdict, "failed", (_said(error),), line=line, seconds=time.monotonic() - started
             )
@@ -192,7 +194,8 @@ class Conductor:
 
     def _exec(self, action: Exec, line: int) -> CheckResult:
         started = time.monotonic()
-        done = self.cluster.exec(action.pod, action.command, action.container, timeout=self.deadline.left)
+        pod = pod_named(self.cluster, action.pod)
+        done = self.cluster.exec(pod, action.command, action.container, timeout=self.deadline.left)
         reasons = []
         if done.exit_code != action.exits:
             reasons.append(f"exit code was {done.exit_code}, expected {action.exits}: {done.stderr.strip()}")
@@ -218,7 +221,7 @@ class Conductor:
                     return self._object(check)
                 case LogCheck():
                     return self._log(check)
-        except (ApiError, NotReady, OSError) as error:
+        except (ApiError, PlaceError, NotReady, OSError) as error:
             # Whatever keeps a check from being decided is an error of its own, never a pass.
             return CheckResult(_asked(check), Verdict.ERROR, "error", (_said(error),), line=check.line)
 
@@ -234,7 +237,8 @@ class Conductor:
         )
 
     def _log(self, check: LogCheck) -> CheckResult:
-        text = "".join(self.cluster.logs(check.pod, check.container, previous=check.previous))
+        pod = pod_named(self.cluster, check.pod)
+        text = "".join(self.cluster.logs(pod, check.container, previous=check.previous))
         found = check.contains in text
         last = text.strip().splitlines()[-1:] or ["nothing"]
         return CheckResult(

@@ -23,6 +23,7 @@ from emulator.scenario.model import (
     Wait,
 )
 from emulator.scenario.words import duration, key_named
+from emulator.verdict.places import parse_place
 
 API_VERSION = "mininetes.io/v1"
 LATER = {
@@ -190,8 +191,9 @@ class _Parser:
         else:
             self.document.complain(item.path, "command is missing")
             words = ()
+        place = item.parsed("pod", lambda text: parse_place(text, self.namespace), item.need("pod", str, "x"))
         action = Exec(
-            pod=item.need("pod", str, ""),
+            pod=str(place or ""),
             command=words,
             container=item.take("container", str, "") or None,
             exits=item.take("exits", int, 0),

@@ -163,12 +163,19 @@ def _settled(manifest: Any, namespace: str) -> JsonObject:
     return {**obj, "metadata": metadata}
 
 
-def pod(name: str, namespace: str = "shop", node: str = "worker-1", ip: str = "10.244.1.3") -> JsonObject:
+def pod(
+    name: str,
+    namespace: str = "shop",
+    node: str = "worker-1",
+    ip: str = "10.244.1.3",
+    owner: JsonObject | None = None,
+) -> JsonObject:
     """A pod that runs and is ready."""
+    metadata = {"name": name, "namespace": namespace, "creationTimestamp": "2026-11-23T00:00:00Z"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": "2026-11-23T00:00:00Z"},
+        "metadata": metadata | ({"ownerReferences": [owner]} if owner else {}),
         "spec": {"nodeName": node, "containers": [{"name": "main", "image": "nginx"}]},
         "status": {
             "phase": "Running",

@@ -16,10 +16,20 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def cluster() -> FakeCluster:
+    owner = {"kind": "ReplicaSet", "name": "web-5d"}
     return FakeCluster().add(
         node("worker-1"),
-        pod("web-1"),
-        pod("web-2", ip="10.244.1.4"),
+        pod("web-1", owner=owner),
+        pod("web-2", ip="10.244.1.4", owner=owner),
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": "web-5d",
+                "namespace": "shop",
+                "ownerReferences": [{"kind": "Deployment", "name": "web"}],
+            },
+        },
         pod("db-0", namespace="default"),
         {
             "apiVersion": "v1",

@@ -128,7 +128,7 @@ def test_describe_pod_shows_events(invoke: Invoke, cluster: FakeCluster) -> None
     }
     cluster.add(event)
     text = invoke("describe", "pod", "web-1", "-n", "shop").stdout
-    assert "Node:         worker-1/" in text
+    assert "worker-1/" in text
     assert "BackOff" in text
 
 

@@ -225,6 +225,7 @@ def test_exec_claims(action: Exec, verdict: Verdict, cluster: FakeCluster) -> No
         (Claim("status.containerStatuses[name=main].ready", equals=False), Verdict.FAIL),
         (Claim("status.nope", exists=False), Verdict.PASS),
         (Claim("status.nope", equals="x"), Verdict.FAIL),
+        (Claim("status.nope", differs="x"), Verdict.FAIL),
     ],
 )
 def test_object_claims(claim: Claim, verdict: Verdict, cluster: FakeCluster) -> None:
