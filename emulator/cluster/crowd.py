@@ -151,12 +151,13 @@ def host_ports(pod: JsonObject) -> list[HostPort]:
     return found
 
 
-def has_port_conflict(wanted: Iterable[HostPort], place: Place) -> bool:
-    """Whether a port is taken; an unspecified address clashes with every one."""
+def ports_clash(wanted: Iterable[HostPort], taken: Iterable[HostPort]) -> bool:
+    """Whether a wanted port is taken; an unspecified address clashes with every one."""
+    taken = tuple(taken)
     return any(
         protocol == other_protocol and port == other_port and (not address or not other or address == other)
         for address, protocol, port in wanted
-        for other, other_protocol, other_port in place.host_ports
+        for other, other_protocol, other_port in taken
     )
 
 

@@ -30,17 +30,17 @@ def _last_offset(cidr: IPNetwork) -> int:
     return cidr.num_addresses - 2
 
 
-def next_index(node: NodePlan, used: Collection[int], last: int = FIRST_INDEX - 1) -> int | None:
+def next_index(node: NodePlan, used: Collection[int], last: int = FIRST_INDEX - 1) -> int:
     """The next free index after `last`, going round, so that a freed address rests as long as possible.
 
-    None when all are in use.
+    Raises ValueError when all are in use.
     """
     first, end = FIRST_INDEX, last_index(node)
     start = last + 1 if first <= last < end else first
     for index in chain(range(start, end + 1), range(first, start)):
         if index not in used:
             return index
-    return None
+    raise ValueError(f"all {capacity(node)} pod addresses of {node.name} are in use")
 
 
 def pod_addresses(node: NodePlan, index: int) -> tuple[IPAddress, ...]:

@@ -46,8 +46,10 @@ def schedule(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
         return
     pool = _AddressPool(snapshot)
     crowd = crowds.crowd_of(_places(snapshot), snapshot.pods, snapshot.all("Namespace"))
-    for pod in assigned:
-        yield from _admit_on_node(pod, crowd, pool, now)
+    admitted = [pod for pod in snapshot.pods if addresses(pod) and not is_finished(pod)]
+    for pod in sorted(assigned, key=_turn):
+        if pool.has_room(pod):
+            yield _admit_on_node(pod, admitted, pool, now)
     for pod in sorted(waiting, key=_turn):
         if pod["spec"].get("schedulingGates"):
             why = "Scheduling is blocked due to non-empty scheduling gates"
@@ -144,7 +146,7 @@ def _obstacle(wishes: _Wishes, place: Place) -> str:
         return f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value') or ''}}}"
     if not matches_node(wishes.pod, place.node):
         return "node(s) didn't match Pod's node affinity/selector"
-    if crowds.has_port_conflict(wishes.ports, place):
+    if crowds.ports_clash(wishes.ports, place.host_ports):
         return _PORTS_TAKEN
     if not is_host_network(wishes.pod) and place.addressed >= place.capacity:
         return "Too many pods"
@@ -189,21 +191,19 @@ def _replaced(pod: JsonObject, new: JsonObject) -> list[JsonObject]:
     return [*(c for c in others if c.get("type") != new["type"]), new]
 
 
-def _admit_on_node(pod: JsonObject, crowd: Crowd, pool: _AddressPool, now: datetime) -> Iterator[Change]:
-    """A pod that names its node was not scheduled; the node itself refuses it when its ports are taken."""
-    place = next((p for p in crowd.places if p.name == node_name(pod)), None)
-    if place is None:
-        return
-    others = [p for p in place.pods if p["metadata"]["uid"] != pod["metadata"]["uid"] and addresses(p)]
-    taken = Place(place.node, place.name, place.order, place.labels, place.capacity)
-    taken.host_ports = [port for other in others for port in crowds.host_ports(other)]
-    if crowds.has_port_conflict(crowds.host_ports(pod), taken):
+def _admit_on_node(pod: JsonObject, admitted: list[JsonObject], pool: _AddressPool, now: datetime) -> Change:
+    """A pod that names its node was not scheduled; the node itself refuses it when its ports are taken.
+
+    A hostNetwork pod is let in: the node's stack will tell it that the address is in use.
+    """
+    here = [p for p in admitted if node_name(p) == node_name(pod)]
+    taken = [port for other in here for port in crowds.host_ports(other)]
+    if not is_host_network(pod) and crowds.ports_clash(crowds.host_ports(pod), taken):
         why = f"Pod was rejected: Predicate NodePorts failed: {_PORTS_TAKEN}"
-        yield from with_status(pod, {"phase": "Failed", "reason": "NodePorts", "message": why})
-        return
-    status = _bound_status(pod, pool, now)
-    if status.get("podIP"):
-        yield UpdateStatus({**pod, "status": status})
+        status = {**(pod.get("status") or {}), "phase": "Failed", "reason": "NodePorts", "message": why}
+        return UpdateStatus({**pod, "status": status})
+    admitted.append(pod)
+    return UpdateStatus({**pod, "status": _bound_status(pod, pool, now)})
 
 
 def _bound_status(pod: JsonObject, pool: _AddressPool, now: datetime) -> JsonObject:
@@ -213,15 +213,14 @@ def _bound_status(pod: JsonObject, pool: _AddressPool, now: datetime) -> JsonObj
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": since or timestamp(now)}
     status.update(phase="Pending", conditions=_replaced(pod, scheduled))
     plan = pool.plan(node_name(pod))
-    pod_ips = pool.take(pod, plan)
-    if pod_ips:
-        host_ips = [address.ip for address in plan.addresses]
-        status.update(
-            hostIP=str(host_ips[0]),
-            hostIPs=[{"ip": str(address)} for address in host_ips],
-            podIP=str(pod_ips[0]),
-            podIPs=[{"ip": str(address)} for address in pod_ips],
-        )
+    host_ips = [address.ip for address in plan.addresses]
+    pod_ips = pool.take(pod)
+    status.update(
+        hostIP=str(host_ips[0]),
+        hostIPs=[{"ip": str(address)} for address in host_ips],
+        podIP=str(pod_ips[0]),
+        podIPs=[{"ip": str(address)} for address in pod_ips],
+    )
     return status
 
 
@@ -243,14 +242,18 @@ class _AddressPool:
     def plan(self, node: str) -> NodePlan:
         return self._plans[node]
 
-    def take(self, pod: JsonObject, plan: NodePlan) -> tuple[IPAddress, ...]:
-        """Addresses for a pod: its node's for hostNetwork, else the next free ones; none if all are taken."""
+    def has_room(self, pod: JsonObject) -> bool:
+        """Whether the pod's node exists and has an address left."""
+        plan = self._plans.get(node_name(pod))
+        return plan is not None and (is_host_network(pod) or len(self._used[plan.name]) < ipam.capacity(plan))
+
+    def take(self, pod: JsonObject) -> tuple[IPAddress, ...]:
+        """Addresses for a pod whose node has room: the node's for hostNetwork, else the next free ones."""
+        plan = self._plans[node_name(pod)]
         if is_host_network(pod):
             return tuple(address.ip for address in plan.addresses)
         used = self._used[plan.name]
         index = ipam.next_index(plan, used, self._last.get(plan.name, self._recorded(plan.name)))
-        if index is None:
-            return ()
         used.add(index)
         self._last[plan.name] = index
         return ipam.pod_addresses(plan, index)

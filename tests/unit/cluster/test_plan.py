@@ -218,11 +218,11 @@ def test_a_freed_address_rests_until_all_others_had_their_turn() -> None:
     last = FIRST_INDEX - 1
     for _ in range(capacity(node)):
         index = next_index(node, set(order) - set(order[-1:]), last)
-        assert index is not None
         order.append(index)
         last = index
     assert order == list(range(2, 255))
-    assert next_index(node, set(order), last) is None
+    with pytest.raises(ValueError, match="all 253 pod addresses of worker-1 are in use"):
+        next_index(node, set(order), last)
     assert next_index(node, set(order) - {9}, last) == 9
 
 
