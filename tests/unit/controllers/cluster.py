@@ -1,0 +1,108 @@
+"""Clusters for the tests of compiler and controller, written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from emulator.cluster.ipam import pod_port
+from emulator.cluster.model import (
+    ClusterState,
+    Endpoint,
+    Pod,
+    Protocol,
+    Ref,
+    Service,
+    ServicePort,
+    ServiceType,
+    TrafficPolicy,
+)
+from emulator.cluster.plan import wire
+from emulator.cluster.topology import parse_topology
+from emulator.cluster.wiring import Wiring
+
+TOPOLOGIES = Path(__file__).resolve().parents[3] / "topologies"
+NAMES = tuple(sorted(path.stem for path in TOPOLOGIES.glob("*.yaml")))
+
+
+@cache
+def wiring(topology: str) -> Wiring:
+    """The plan of a shipped topology."""
+    return wire(parse_topology(YAML(typ="safe").load(TOPOLOGIES / f"{topology}.yaml")))
+
+
+def pod(plan: Wiring, name: str, node: str, index: int) -> Pod:
+    """A ready pod in namespace `shop`."""
+    port = pod_port(plan, node, index)
+    return Pod(
+        ref=Ref("Pod", "shop", name),
+        uid=name,
+        node=node,
+        labels={},
+        addresses=tuple(interface.ip for interface in port.addresses),
+        host_network=False,
+        ready=True,
+        terminating=False,
+        container_ports=(),
+        port=port,
+    )
+
+
+def endpoints(
+    pods: Iterable[Pod],
+    port: int = 8080,
+    *,
+    ready: bool = True,
+    serving: bool = True,
+    terminating: bool = False,
+) -> tuple[Endpoint, ...]:
+    """The endpoints that pods are, in both families."""
+    return tuple(
+        Endpoint(address, port, found.node, ready, serving, terminating, found.ref)
+        for found in pods
+        for address in found.addresses
+    )
+
+
+def service(
+    name: str,
+    port_id: int,
+    backends: tuple[Endpoint, ...],
+    *,
+    port: int = 80,
+    protocol: Protocol = Protocol.TCP,
+    node_port: int | None = None,
+    external: TrafficPolicy = TrafficPolicy.CLUSTER,
+    internal: TrafficPolicy = TrafficPolicy.CLUSTER,
+) -> Service:
+    """A Service in namespace `shop` with one port and a cluster IP of each family."""
+    return Service(
+        ref=Ref("Service", "shop", name),
+        type=ServiceType.NODE_PORT if node_port else ServiceType.CLUSTER_IP,
+        cluster_ips=(ip_address(f"10.96.0.{port_id}"), ip_address(f"fd00:10:96::{port_id:x}")),
+        ports=(ServicePort(port_id, "", protocol, port, node_port, backends),),
+        external_traffic_policy=external,
+        internal_traffic_policy=internal,
+    )
+
+
+def state(topology: str) -> ClusterState:
+    """Two pods a node at most, and a Service of each kind."""
+    plan = wiring(topology)
+    nodes = [node.name for node in plan.nodes]
+    web = [pod(plan, f"web-{number}", node, 2) for number, node in enumerate(nodes[:3])]
+    client = pod(plan, "client", nodes[0], 3)
+    return ClusterState(
+        wiring=plan,
+        pods=(client, *web),
+        services=(
+            service("web", 20, endpoints(web), node_port=30080),
+            service("local", 21, endpoints(web[-1:]), node_port=30081, external=TrafficPolicy.LOCAL),
+            service("near", 22, endpoints(web[-1:]), internal=TrafficPolicy.LOCAL),
+            service("nobody", 23, (), port=53, protocol=Protocol.UDP),
+        ),
+    )

@@ -1,0 +1,139 @@
+"""What holds for every program, whatever the cluster: proven on the flows, without a switch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from controllers.pipeline.actions import Ct, Goto, Meter, Output
+from controllers.pipeline.compile import compile_cluster
+from controllers.pipeline.fields import CT_MARK
+from controllers.pipeline.flow import FlowProgram, check, next_stages
+from controllers.pipeline.owner import cookie_of
+from controllers.pipeline.registers import NAMED
+from controllers.pipeline.tables import CLASSIFIER, STAGES, Stage
+from .cluster import NAMES, state
+
+MOST_RECIRCULATIONS = 5
+"""The userspace datapath drops a packet that recirculates more than six times."""
+
+topologies = pytest.mark.parametrize("topology", NAMES)
+
+
+@cache
+def programs(topology: str) -> tuple[FlowProgram, ...]:
+    return tuple(compile_cluster(state(topology)).values())
+
+
+def test_stages_are_in_order_and_named_once() -> None:
+    numbers = [stage.number for stage in STAGES]
+    assert numbers == sorted(set(numbers))
+    assert len({stage.name for stage in STAGES}) == len(STAGES)
+
+
+def test_stages_lead_forward_to_stages_of_the_list() -> None:
+    position = {stage.name: index for index, stage in enumerate(STAGES)}
+    for stage in STAGES:
+        for following in stage.follows:
+            assert position[following] > position[stage.name]
+
+
+def test_named_bits_share_no_bit_that_lives_at_the_same_time() -> None:
+    shared = {"FLAGS", "MARK_FLAGS", "SWAP_MAC", "SWAP_IPV4", "SWAP_IPV6"}
+    taken: Counter[tuple[str, int]] = Counter()
+    for name, bits in NAMED.items():
+        if name not in shared:
+            taken.update((bits.field.name, bit) for bit in range(bits.first, bits.last + 1))
+    assert all(count == 1 for count in taken.values())
+
+
+@topologies
+def test_flows_keep_to_their_stage(topology: str) -> None:
+    for program in programs(topology):
+        for flow in program:
+            check(flow)
+
+
+@topologies
+def test_flows_lead_to_stages_that_have_flows(topology: str) -> None:
+    for program in programs(topology):
+        entered = {flow.stage for flow in program}
+        for flow in program:
+            for following in next_stages(flow.actions):
+                assert following in entered, f"{program.bridge}: {flow}"
+                assert following.number > flow.stage.number
+
+
+@topologies
+def test_goto_comes_last_and_meter_first(topology: str) -> None:
+    for program in programs(topology):
+        for flow in program:
+            kinds = [type(action) for action in flow.actions]
+            assert Goto not in kinds[:-1], str(flow)
+            assert Meter not in kinds[1:], str(flow)
+
+
+@topologies
+def test_no_walk_recirculates_too_often(topology: str) -> None:
+    for program in programs(topology):
+        assert _worst(program, CLASSIFIER) <= MOST_RECIRCULATIONS, program.bridge
+
+
+def _worst(program: FlowProgram, stage: Stage) -> int:
+    """The most recirculations of any path from `stage`, whether or not a packet can take it."""
+    worst = {}
+    by_stage: dict[Stage, list[tuple[int, Stage]]] = {}
+    for flow in program:
+        for action in flow.actions:
+            if isinstance(action, Goto):
+                by_stage.setdefault(flow.stage, []).append((0, action.stage))
+            elif isinstance(action, Ct):
+                by_stage.setdefault(flow.stage, []).append((1, action.then))
+    for entered in reversed(STAGES):
+        worst[entered] = max((cost + worst[then] for cost, then in by_stage.get(entered, ())), default=0)
+    return worst[stage]
+
+
+@topologies
+def test_zones_belong_to_one_bridge(topology: str) -> None:
+    owners: dict[int, str] = {}
+    for program in programs(topology):
+        zones = {action.zone for flow in program for action in flow.actions if isinstance(action, Ct)}
+        assert 0 not in zones
+        for zone in zones:
+            assert owners.setdefault(zone, program.bridge) == program.bridge
+
+
+@topologies
+def test_every_meter_that_is_used_is_made(topology: str) -> None:
+    for program in programs(topology):
+        used = {action.id for flow in program for action in flow.actions if isinstance(action, Meter)}
+        assert used <= set(program.meters)
+
+
+@topologies
+def test_outputs_are_ports_of_the_bridge(topology: str) -> None:
+    plan = state(topology).wiring
+    for program in programs(topology):
+        ports = {port.ofport for port in plan.bridge(program.bridge).ports}
+        sent = {action.port for flow in program for action in flow.actions if isinstance(action, Output)}
+        assert sent <= ports
+
+
+@topologies
+def test_cookies_tell_owners_apart(topology: str) -> None:
+    for program in programs(topology):
+        assert all(len(owners) == 1 for owners in program.owners.values())
+        assert {cookie_of(flow.owner, program.datapath_id) for flow in program} == set(program.owners)
+
+
+@topologies
+def test_marks_are_written_by_commits_only(topology: str) -> None:
+    for program in programs(topology):
+        for flow in program:
+            for action in flow.actions:
+                if isinstance(action, Ct) and action.mark:
+                    assert action.commit
+                    assert all(part.to.field is CT_MARK for part in action.mark)
