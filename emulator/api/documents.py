@@ -197,8 +197,7 @@ class _Builder:
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                self.flaws.append(Flaw(_position(key_node), "a key must be text", "quote it"))
-                continue
+                raise DocumentError(Flaw(_position(key_node), "a key must be text", _TEMPLATE))
             if _is_merge(key_node):
                 self._merge(merged, value_node)
                 continue
@@ -300,7 +299,13 @@ def _one_character(high: str, low: str) -> str:
     return chr(0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF))
 
 
+_TEMPLATE = "a template? render it first, as with: helm template"
+_TABS = "YAML indents with spaces, not tabs"
 _PLAINER = {
+    "found a tab character that violates indentation": (
+        "found a tab character that violates indentation",
+        _TABS,
+    ),
     "mapping values are not allowed in this context": (
         "a second ': ' in one value, or wrong indentation",
         "quote text that contains ': '",
@@ -328,7 +333,7 @@ def _flaw(error: yaml.MarkedYAMLError, text: str) -> Flaw:
     if problem == "found character that cannot start any token":
         character = _character(text, line, column)
         message = f"found {character!r}, which cannot start a value"
-        hint = "YAML indents with spaces, not tabs" if character == "\t" else "quote it"
+        hint = _TABS if character == "\t" else "quote it"
     return Flaw(Position(line + 1, column + 1), message, hint)
 
 
