@@ -14,6 +14,7 @@ from pytest_regressions.file_regression import FileRegressionFixture
 
 from controllers.pipeline.compile import compile_cluster
 from controllers.pipeline.tables import by_number
+
 from .cluster import NAMES, state, wiring
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"

@@ -14,6 +14,7 @@ from controllers.pipeline.flow import FlowProgram, check, next_stages
 from controllers.pipeline.owner import cookie_of
 from controllers.pipeline.registers import NAMED
 from controllers.pipeline.tables import CLASSIFIER, STAGES, Stage
+
 from .cluster import NAMES, state
 
 MOST_RECIRCULATIONS = 5

@@ -1,0 +1,196 @@
+"""Which endpoints serve and who is masqueraded: kube-proxy's table, read off the flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from controllers.pipeline.actions import Controller, Ct, Load, Multipath
+from controllers.pipeline.compile import compile_cluster
+from controllers.pipeline.endpoints import endpoint_sets
+from controllers.pipeline.flow import Flow
+from controllers.pipeline.registers import LOCAL_SET, MASQUERADE, PUNT
+from controllers.pipeline.tables import ENDPOINT_DNAT, SERVICE_ENDPOINT, SERVICE_FRONTEND, SERVICE_LB, Stage
+from emulator.cluster.model import ClusterState, Endpoint, Service, TrafficPolicy
+
+from .cluster import endpoints, pod, service, wiring
+
+PLAN = wiring("three-node")
+ONE, TWO, THREE = PLAN.nodes
+HERE, THERE = pod(PLAN, "here", ONE.name, 5), pod(PLAN, "there", TWO.name, 5)
+LOCAL = TrafficPolicy.LOCAL
+
+
+def flows(stage: Stage, *services: Service, bridge: str = "n1") -> list[Flow]:
+    program = compile_cluster(ClusterState(PLAN, pods=(HERE, THERE), services=services))[bridge]
+    return [flow for flow in program if flow.stage is stage and flow.owner.kind == "Service"]
+
+
+def named(found: list[Flow], name: str) -> list[Flow]:
+    return [flow for flow in found if flow.name == name]
+
+
+def masquerades(flow: Flow) -> bool:
+    return Load(1, MASQUERADE) in flow.actions
+
+
+def is_local(flow: Flow) -> bool:
+    return Load(1, LOCAL_SET) in flow.actions
+
+
+# -- endpoint sets ---------------------------------------------------------------------------------
+
+
+def sets(*found: Endpoint) -> tuple[list[str], list[str]]:
+    port = service("web", 20, found).ports[0]
+    chosen = endpoint_sets(port, ONE, 4)
+    return [str(e.address) for e in chosen.cluster], [str(e.address) for e in chosen.local]
+
+
+def an_endpoint(last: int, node: str | None = ONE.name, **conditions: object) -> Endpoint:
+    plain = Endpoint(ip_address(f"10.244.9.{last}"), 80, node, True, True, False, None)
+    return replace(plain, **conditions)  # type: ignore[arg-type]
+
+
+DRAINING = {"ready": False, "serving": True, "terminating": True}
+GONE = {"ready": False, "serving": False, "terminating": True}
+
+
+def test_ready_endpoints_serve() -> None:
+    assert sets(an_endpoint(1), an_endpoint(2, TWO.name), an_endpoint(3, ready=False, serving=False)) == (
+        ["10.244.9.1", "10.244.9.2"],
+        ["10.244.9.1"],
+    )
+
+
+def test_draining_endpoints_serve_where_none_is_ready() -> None:
+    assert sets(an_endpoint(1, **DRAINING), an_endpoint(2, TWO.name)) == (["10.244.9.2"], ["10.244.9.1"])
+    assert sets(an_endpoint(1, **DRAINING), an_endpoint(2, TWO.name, **DRAINING)) == (
+        ["10.244.9.1", "10.244.9.2"],
+        ["10.244.9.1"],
+    )
+
+
+def test_endpoints_that_do_not_serve_are_never_used() -> None:
+    assert sets(an_endpoint(1, **GONE)) == ([], [])
+
+
+def test_hints_count_only_when_every_ready_endpoint_has_them() -> None:
+    hinted = an_endpoint(1, for_zones=(ONE.zone,)), an_endpoint(2, TWO.name, for_zones=(TWO.zone,))
+    assert sets(*hinted)[0] == ["10.244.9.1"]
+    assert sets(*hinted, an_endpoint(3, TWO.name))[0] == ["10.244.9.1", "10.244.9.2", "10.244.9.3"]
+    elsewhere = an_endpoint(2, TWO.name, for_zones=(TWO.zone,)), an_endpoint(3, for_zones=(THREE.zone,))
+    assert sets(*elsewhere)[0] == ["10.244.9.2", "10.244.9.3"]
+
+
+def test_same_node_hints_beat_zones_and_leave_the_local_set_alone() -> None:
+    near = an_endpoint(1, for_nodes=(ONE.name,), for_zones=(TWO.zone,))
+    far = an_endpoint(2, for_nodes=(TWO.name,), for_zones=(ONE.zone,))
+    assert sets(near, far) == (["10.244.9.1"], ["10.244.9.1", "10.244.9.2"])
+
+
+def test_an_endpoint_named_twice_counts_once() -> None:
+    assert sets(an_endpoint(1), an_endpoint(1))[0] == ["10.244.9.1"]
+
+
+# -- frontends -------------------------------------------------------------------------------------
+
+
+def test_cluster_ip_masquerades_all_but_pods() -> None:
+    found = flows(SERVICE_FRONTEND, service("web", 20, endpoints([HERE, THERE])))
+    assert len(found) == 4  # two families, from pods and from elsewhere
+    for flow in found:
+        assert masquerades(flow) == (flow.name == "cluster-ip")
+        assert not is_local(flow)
+
+
+def test_internal_policy_local_asks_for_local_endpoints() -> None:
+    found = flows(SERVICE_FRONTEND, service("web", 20, endpoints([HERE]), internal=LOCAL))
+    assert all(is_local(flow) for flow in found)
+
+
+def test_node_port_masquerades_under_cluster() -> None:
+    found = named(
+        flows(SERVICE_FRONTEND, service("web", 20, endpoints([HERE]), node_port=30080)), "node-port"
+    )
+    assert len(found) == 2
+    assert all(masquerades(flow) and not is_local(flow) for flow in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "masqueraded", "local"),
+    [
+        ("node-port-from-pod", False, False),
+        ("node-port-from-the-stack", True, False),
+        ("node-port-local", False, True),
+    ],
+)
+def test_node_port_under_local(name: str, masqueraded: bool, local: bool) -> None:
+    web = service("web", 20, endpoints([HERE]), node_port=30080, external=LOCAL)
+    found = named(flows(SERVICE_FRONTEND, web), name)
+    assert len(found) == 2
+    assert all(masquerades(flow) == masqueraded and is_local(flow) == local for flow in found)
+
+
+def test_the_cluster_ip_keeps_all_endpoints_under_external_policy_local() -> None:
+    web = service("web", 20, endpoints([HERE]), node_port=30080, external=LOCAL)
+    assert not any(
+        is_local(flow) for flow in flows(SERVICE_FRONTEND, web) if flow.name.startswith("cluster-ip")
+    )
+
+
+# -- choice and translation ------------------------------------------------------------------------
+
+
+def test_endpoints_are_chosen_evenly_and_each_is_reached() -> None:
+    web = service("web", 20, endpoints([HERE, THERE]))
+    choices = flows(SERVICE_LB, web)
+    assert [action.ways for flow in choices for action in flow.actions if isinstance(action, Multipath)] == [
+        2,
+        2,
+    ]
+    assert len(flows(SERVICE_ENDPOINT, web)) == 4
+
+
+def test_no_endpoints_anywhere_is_refused() -> None:
+    for flow in flows(SERVICE_LB, service("web", 20, (), node_port=30080, external=LOCAL)):
+        assert Controller() in flow.actions
+        assert Load(2, PUNT) in flow.actions
+
+
+def test_no_local_endpoint_while_others_exist_is_silence() -> None:
+    web = service("web", 20, endpoints([THERE]), node_port=30080, external=LOCAL)
+    silent = named(flows(SERVICE_LB, web), "no-local-endpoint")
+    assert len(silent) == 2
+    assert all(not flow.actions for flow in silent)
+    assert len(named(flows(SERVICE_LB, web, bridge="n2"), "no-local-endpoint")) == 0
+
+
+def test_hairpins_are_masqueraded_where_the_endpoint_lives() -> None:
+    web = service("web", 20, endpoints([HERE, THERE]))
+    for bridge, found in (("n1", HERE), ("n2", THERE), ("n3", None)):
+        hairpins = named(flows(ENDPOINT_DNAT, web, bridge=bridge), "hairpin")
+        assert len(hairpins) == (2 if found else 0)
+        assert all(masquerades(flow) for flow in hairpins)
+
+
+def test_endpoints_outside_the_cluster_are_reached_as_the_node() -> None:
+    outside = Endpoint(ip_address("198.51.100.80"), 9000, None, True, True, False, None)
+    inside = endpoints([THERE])[0]
+    translations = {
+        _target(flow): flow for flow in flows(ENDPOINT_DNAT, service("web", 20, (outside, inside)))
+    }
+    assert masquerades(translations["198.51.100.80"])
+    assert not masquerades(translations[str(inside.address)])
+
+
+def _target(flow: Flow) -> str:
+    def targets() -> Iterator[str]:
+        for action in flow.actions:
+            if isinstance(action, Ct) and action.nat is not None:
+                yield str(action.nat.address)
+
+    return next(targets())
