@@ -67,7 +67,8 @@ class Cluster:
     """A running cluster. Timeouts are in seconds; `namespace=None` means all of them."""
 
     def __init__(self, box: sandbox.Sandbox) -> None:
-        self._box = box
+        self.sandbox = box
+        """The namespaces it lives in, for tests that look behind the scenes."""
         self._client = Client(box.socket)
 
     @classmethod
@@ -116,17 +117,17 @@ class Cluster:
     @property
     def name(self) -> str:
         """The name it was started under."""
-        return self._box.name
+        return self.sandbox.name
 
     @property
     def run_dir(self) -> Path:
         """Where its logs and state lie while it runs."""
-        return self._box.run_dir
+        return self.sandbox.run_dir
 
     def down(self) -> None:
         """Stop it; returns when nothing is left."""
         self._client.close()
-        self._box.stop()
+        self.sandbox.stop()
 
     # Objects
 
@@ -311,7 +312,7 @@ class Cluster:
     def shell(self) -> int:
         """Mininet's prompt, on this process's terminal."""
         python = [sys.executable, "-m", "emulator.network.prompt"]
-        return _attended(self._box.command([*_INTERRUPTIBLE, *python]))
+        return _attended(self.sandbox.command([*_INTERRUPTIBLE, *python]))
 
     def _exec_argv(self, pod: str, command: Sequence[str], container: str | None, *, tty: bool) -> list[str]:
         namespace, _, name = pod.partition("/")
@@ -323,11 +324,11 @@ class Cluster:
             "tty": tty,
         }
         answer = self._client.request("POST", "/mininetes/v1/exec-argv", body)
-        return list(self._box.command([*_INTERRUPTIBLE, *answer["argv"]]))
+        return list(self.sandbox.command([*_INTERRUPTIBLE, *answer["argv"]]))
 
     def _wait(self, started: float, timeout: float) -> Readiness:
         left = max(0.0, started + timeout - time.monotonic())
-        patient = Client(self._box.socket, timeout=left + 30.0)
+        patient = Client(self.sandbox.socket, timeout=left + 30.0)
         with closing(patient):
             answer = patient.request("GET", f"/mininetes/v1/ready?timeout={left:.3f}")
         return Readiness.from_json({**answer, "seconds": time.monotonic() - started})
