@@ -22,6 +22,7 @@ from emulator.engine.pulse import Pulse
 from emulator.engine.readiness import Readiness, failing_pods, unready_workloads, unsettled_pods
 from emulator.engine.reconciler import Reconciler
 from emulator.network.network import Network, Settings
+from emulator.probes.workshop import Workshop
 
 WATCHED_BY_CONTROLLER = frozenset(
     {"Topology", "Namespace", "Node", "Pod", "Service", "EndpointSlice", "NetworkPolicy"}
@@ -44,6 +45,8 @@ class Engine:
         self.controller_arrived = asyncio.Event()
         self.network_built = False
         self.kubelets = Kubelets(run_dir, self.store)
+        self.workshop = Workshop()
+        """Builds crafted packets; its process starts with the first of them."""
         settings = Settings(
             ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
         )

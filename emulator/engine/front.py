@@ -89,7 +89,8 @@ class _Routes:
 
     async def probe(self, request: web.Request) -> web.Response:
         """Send real traffic."""
-        return web.json_response(await probing.probe(self._engine.snapshot(), await _body(request)))
+        body, engine = await _body(request), self._engine
+        return web.json_response(await probing.probe(engine.snapshot(), body, engine.workshop))
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         """Packets as they pass, a JSON value a line."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 from urllib.parse import urlsplit
 
 from emulator.api.errors import ApiError, bad_request
@@ -15,10 +14,8 @@ from emulator.engine.plumbing import place_of
 from emulator.engine.targets import Directory, UnknownPlaceError
 from emulator.network.names import netns_path
 from emulator.probes import probe as sender
+from emulator.probes.checks import check_of
 from emulator.probes.request import (
-    DEFAULT_TIMEOUT,
-    Family,
-    HttpGet,
     ProbeRequest,
     Protocol,
     RequestError,
@@ -26,7 +23,9 @@ from emulator.probes.request import (
     Sites,
     Target,
     parse_port,
+    request_of,
 )
+from emulator.probes.workshop import Workshop
 from emulator.verdict.places import Place, PlaceError, PlaceKind, parse_place
 
 _ETH0 = "eth0"
@@ -45,12 +44,12 @@ class Map:
         return cls(Directory(state_of(snapshot), _workload_pods(snapshot)), Sites(dict(_sites(snapshot))))
 
 
-async def probe(snapshot: Snapshot, body: JsonObject) -> JsonObject:
+async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> JsonObject:
     """Answer `POST /mininetes/v1/probe`. Raises ApiError for what makes no sense or does not exist."""
     try:
         chart = Map.of(snapshot)
-        request = _request(chart, body)
-        observation = await sender.probe(request, chart.sites)
+        checks = [check_of(check) for check in body.get("checks") or ()]
+        observation = await sender.probe(_request(chart, body), chart.sites, workshop, checks)
     except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:
         raise bad_request(str(error)) from error
     except UnknownPlaceError as error:
@@ -63,26 +62,15 @@ def _request(chart: Map, body: JsonObject) -> ProbeRequest:
     source = chart.directory.site_of(parse_place(body["from"], namespace))
     place = parse_place(body["to"], namespace)
     url = urlsplit(body["http"]) if body.get("http") else None
-    number, protocol = _port(chart, place, body, has_url=url is not None)
+    number, protocol = _port(chart, place, body, url.port or 80 if url else None)
     resolved = chart.directory.resolve(place, number, protocol)
-    family = cast(Family, int(body["family"])) if body.get("family") else None
-    return ProbeRequest(
-        source=source,
-        target=Target(resolved.place, resolved.addresses, resolved.port, resolved.candidates),
-        protocol=Protocol(protocol),
-        count=int(body.get("count") or 1),
-        timeout=float(body.get("timeout") or DEFAULT_TIMEOUT),
-        family=family,
-        http=HttpGet(_path(url), url.hostname or "") if url else None,
-        captures=tuple(
-            str(one["at"]) if isinstance(one, dict) else str(one) for one in body.get("captures") or ()
-        ),
-        packet=body.get("packet"),
-    )
+    target = Target(resolved.place, resolved.addresses, resolved.port, resolved.candidates)
+    captures = [one["at"] if isinstance(one, dict) else str(one) for one in body.get("captures") or ()]
+    return request_of({**body, "captures": captures}, source, target, Protocol(protocol))
 
 
-def _port(chart: Map, place: Place, body: JsonObject, *, has_url: bool) -> tuple[int | None, str]:
-    """The port asked for; without one a Service's only port, 80 for HTTP, else ICMP echo."""
+def _port(chart: Map, place: Place, body: JsonObject, url_port: int | None) -> tuple[int | None, str]:
+    """The port asked for; without one a Service's only port, the URL's for HTTP, else ICMP echo."""
     if body.get("port"):
         number, protocol = parse_port(str(body["port"]))
         return number, protocol.value
@@ -90,11 +78,7 @@ def _port(chart: Map, place: Place, body: JsonObject, *, has_url: bool) -> tuple
         return place.port.number or None, place.port.protocol
     if place.kind is PlaceKind.SERVICE:
         return chart.directory.only_port(place)
-    return (80, "tcp") if has_url else (None, "icmp")
-
-
-def _path(url: Any) -> str:
-    return f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
+    return (url_port, "tcp") if url_port else (None, "icmp")
 
 
 def _sites(snapshot: Snapshot) -> Iterator[tuple[str, Site]]:

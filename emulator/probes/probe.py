@@ -128,11 +128,14 @@ class _Run:
         self._background: set[asyncio.Task[None]] = set()
 
     async def arm(self, watched: dict[str, Site], stack: AsyncExitStack) -> list[Tap]:
-        """Open a tap at the source and at every candidate."""
+        """Open a tap at the source and at every candidate.
+
+        All interfaces of a namespace are watched: what a place sends to itself passes by its loopback.
+        """
         self._watched = watched
         program = _FILTERS[self.request.protocol](HANDSHAKE_SNAP)
-        ends = dict.fromkeys((self.source.place, *self.request.target.candidates))
-        opening = [Tap.open(watched.get(place, self.source), program, self.evidence.add) for place in ends]
+        ends = (self.source, *(site for place, site in watched.items() if place != self.source.place))
+        opening = [Tap.open(_all_of(site), program, self.evidence.add) for site in ends]
         opened = await asyncio.gather(*opening, return_exceptions=True)
         taps = [tap for tap in opened if isinstance(tap, Tap)]
         for tap in taps:
@@ -248,6 +251,10 @@ class Slots:
     async def _release(self, task: asyncio.Task[Attempt]) -> None:
         await asyncio.wait({task}, timeout=_SOON)
         self._young.release()
+
+
+def _all_of(site: Site) -> Site:
+    return replace(site, interface="") if site.netns is not None else site
 
 
 def _several(make: Callable[[], socket.socket], count: int) -> list[socket.socket]:

@@ -25,9 +25,10 @@ from emulator.probes.workshop import Workshop
 RUN = Path("/run/netns")
 SITES = Sites(
     {
-        **{name: Site(name, RUN / name, "") for name in ("client", "router", "server")},
+        **{name: Site(name, RUN / name, "eth0") for name in ("client", "server")},
         "router-in": Site("router-in", RUN / "router", "to-client"),
         "router-out": Site("router-out", RUN / "router", "to-server"),
+        "router": Site("router", RUN / "router"),
         "gone": Site("gone", RUN / "gone"),
     }
 )
