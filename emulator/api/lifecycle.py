@@ -49,7 +49,9 @@ def _select_own_pods(job: JsonObject) -> None:
 
 
 def carry_over(old: JsonObject, new: JsonObject) -> None:
-    """Fill in what the server allocated at birth and a full replacement need not repeat. In place."""
+    """Fill in what the server allocated at birth and a full replacement need not repeat, and take out what a
+    Service no longer needs. In place."""
+    drop_outgrown(old, new)
     spec, previous = new.get("spec"), old.get("spec")
     if not isinstance(spec, dict) or not isinstance(previous, dict):
         return
@@ -66,6 +68,43 @@ def carry_over(old: JsonObject, new: JsonObject) -> None:
             spec.setdefault("nodeName", previous["nodeName"])
         case "Namespace":
             new["spec"] = previous
+
+
+_NODE_PORT_TYPES = frozenset({"NodePort", "LoadBalancer"})
+
+
+def drop_outgrown(old: JsonObject, new: JsonObject) -> None:
+    """Take from a Service what its former type needed and its new one must not have, where it was not
+    changed.
+
+    Source: `dropTypeDependentFields` of Kubernetes' Service registry. In place.
+    """
+    if new["kind"] != "Service":
+        return
+    before, after = old.get("spec") or {}, new.get("spec") or {}
+    had, has = before.get("type"), after.get("type") or "ClusterIP"
+    if had in _NODE_PORT_TYPES and has not in _NODE_PORT_TYPES:
+        given = {port.get("nodePort") for port in before.get("ports") or ()}
+        for port in after.get("ports") or ():
+            if port.get("nodePort") in given:
+                port.pop("nodePort", None)
+        _drop_unchanged(before, after, ("externalTrafficPolicy",))
+    if had == "LoadBalancer" and has != "LoadBalancer":
+        _drop_unchanged(before, after, ("allocateLoadBalancerNodePorts", "loadBalancerClass"))
+    if "healthCheckNodePort" in before and (has, after.get("externalTrafficPolicy")) != (
+        "LoadBalancer",
+        "Local",
+    ):
+        _drop_unchanged(before, after, ("healthCheckNodePort",))
+    if has == "ExternalName" and had != "ExternalName":
+        _drop_unchanged(before, after, ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"))
+        _drop_unchanged(before, after, ("internalTrafficPolicy",))
+
+
+def _drop_unchanged(before: JsonObject, after: JsonObject, fields: tuple[str, ...]) -> None:
+    for field in fields:
+        if field in after and after[field] == before.get(field):
+            del after[field]
 
 
 def grace_seconds(obj: JsonObject, asked: int | None) -> int:

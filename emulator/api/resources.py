@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from emulator.api import lifecycle
 from emulator.api.apply import Result, Wanted
 from emulator.api.errors import (
     ApiError,
@@ -14,11 +15,11 @@ from emulator.api.errors import (
     no_such_resource,
     unsupported_media_type,
 )
-from emulator.api.findings import DECODING, Reason
+from emulator.api.findings import Finding
 from emulator.api.jsonpatch import json_patch
-from emulator.api.kinds import find_kind
+from emulator.api.kinds import find_kind, kind_named
 from emulator.api.merge import merge_patch, strategic_patch
-from emulator.api.objects import JsonObject, key_of
+from emulator.api.objects import JsonObject, copy_json, key_of
 from emulator.api.requests import Answer, Selection, Target, WriteOptions
 from emulator.api.schema import shape_of
 from emulator.api.store import Store
@@ -102,7 +103,9 @@ class Resources:
         current = self._store.get(target.key)
         match target.subresource:
             case "":
-                obj, warnings = self._checked(_addressed(target, change(current)), options)
+                wanted = copy_json(_addressed(target, change(current)))
+                lifecycle.drop_outgrown(current, wanted)
+                obj, warnings = self._checked(wanted, options, current)
                 write = self._store.prepare_replace if options.dry_run else self._store.replace
                 return Answer(write(obj), 200, warnings)
             case "status" if target.kind.has_status:
@@ -165,8 +168,8 @@ class Resources:
             return Result.CREATED, Answer(write(wanted.obj), 201, warnings)
         write = self._store.prepare_replace if options.dry_run else self._store.replace
         merged = wanted.merged_into(current)
-        if findings := [f for f in check(merged).findings if f.reason not in DECODING]:
-            raise invalid_object(kind, target.name, findings)
+        lifecycle.drop_outgrown(current, merged)
+        self._expect_sound(merged, current)
         stored = write(merged)
         return (Result.UNCHANGED if stored == current else Result.CONFIGURED), Answer(stored, 200, warnings)
 
@@ -179,24 +182,41 @@ class Resources:
             raise method_not_allowed()
         return self.apply(_addressed(target, body), options)[1]
 
-    def _checked(self, body: JsonObject, options: WriteOptions) -> tuple[JsonObject, tuple[str, ...]]:
+    def _checked(
+        self, body: JsonObject, options: WriteOptions, current: JsonObject | None = None
+    ) -> tuple[JsonObject, tuple[str, ...]]:
         """The object as decoded, and warnings. Raises ApiError 400 or 422."""
-        checked = check(body)
-        kind = find_kind(body["apiVersion"], body["kind"])
-        if kind is None:
-            raise no_such_resource()
+        kind = kind_named(body["kind"])
+        checked = check(_without_status(body))
         if checked.decoding:
             listed = ", ".join(str(finding) for finding in checked.decoding)
-            raise bad_request(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {listed}'
-            )
-        unknown = tuple(_unknown_field(str(f)) for f in checked.findings if f.reason is Reason.UNKNOWN)
+            subject = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+            raise bad_request(f"{subject}: {listed}")
+        unknown = tuple(_unknown_field(str(finding)) for finding in checked.unknown_fields)
         if unknown and options.validation == "Strict":
             raise bad_request(f"strict decoding error: {', '.join(unknown)}")
-        if checked.broken_rules:
-            name = (body.get("metadata") or {}).get("name", "")
-            raise invalid_object(kind, name, checked.broken_rules)
-        return checked.obj, unknown if options.validation == "Warn" else ()
+        self._refuse(checked.broken_rules, body, current)
+        obj = {**checked.obj, "status": body["status"]} if "status" in body else checked.obj
+        return obj, unknown if options.validation == "Warn" else ()
+
+    def _expect_sound(self, obj: JsonObject, current: JsonObject) -> None:
+        """Raises ApiError 422 for rules that a merged object breaks."""
+        self._refuse(check(_without_status(obj)).broken_rules, obj, current)
+
+    def _refuse(self, findings: Sequence[Finding], obj: JsonObject, current: JsonObject | None) -> None:
+        """Raises ApiError 422, unless the stored object has the same mistakes: what the server itself
+        filled in (a Job's selector) would not be accepted from a user."""
+        if not findings:
+            return
+        known = frozenset(check(_without_status(current)).findings if current else ())
+        if fresh := [finding for finding in findings if finding not in known]:
+            name = (obj.get("metadata") or {}).get("name", "")
+            raise invalid_object(kind_named(obj["kind"]), name, fresh)
+
+
+def _without_status(obj: JsonObject) -> JsonObject:
+    """What is checked: the status is the cluster's own to write."""
+    return {field: value for field, value in obj.items() if field != "status"}
 
 
 def _unknown_field(finding: str) -> str:

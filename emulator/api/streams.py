@@ -46,6 +46,8 @@ async def watch(store: Store, request: web.Request, target: Target) -> web.Strea
     timeout = request.query.get("timeoutSeconds", "")
     with suppress(TimeoutError, ConnectionResetError):
         async with asyncio.timeout(float(timeout) if timeout.isdigit() and timeout != "0" else None):
+            if request.query.get("sendInitialEvents") == "true":
+                first.append(_initial_end(target, start))
             if first:
                 await response.write(_lines(first))
             try:
@@ -55,6 +57,16 @@ async def watch(store: Store, request: web.Request, target: Target) -> web.Strea
             except ApiError as error:
                 await response.write(_lines([{"type": "ERROR", "object": error.status()}]))
     return response
+
+
+def _initial_end(target: Target, version: int) -> JsonObject:
+    """The bookmark that ends the initial events of a streaming list (KEP-3157)."""
+    metadata = {"resourceVersion": str(version), "annotations": {"k8s.io/initial-events-end": "true"}}
+    kind = target.kind
+    return {
+        "type": "BOOKMARK",
+        "object": {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata},
+    }
 
 
 def _seen_through(selection: Selection, events: list[Event]) -> Iterator[JsonObject]:
