@@ -66,10 +66,11 @@ def has_endpoints(service: JsonObject) -> bool:
 
 def selected_pods(snapshot: Snapshot, service: JsonObject) -> Iterator[JsonObject]:
     """Pods that stand behind the Service, ready or not."""
-    wanted = service["spec"]["selector"].items()
+    selector = service["spec"]["selector"]
     for pod in snapshot.pods_by_namespace.get(service["metadata"]["namespace"], ()):
         labels = pod["metadata"].get("labels") or {}
-        if wanted <= labels.items() and not is_finished(pod) and addresses(pod):
+        selected = all(labels.get(key) == value for key, value in selector.items())
+        if selected and not is_finished(pod) and addresses(pod):
             yield pod
 
 

@@ -46,15 +46,10 @@ def _node(snapshot: Snapshot, plan: NodePlan, now: datetime) -> Iterator[Change]
     if old is None:
         yield Create(node_object(plan, now, alone=_is_alone(snapshot.wiring)))
         return
-    own = node_labels(plan)
     labels = old["metadata"].get("labels") or {}
-    if any(
-        labels.get(key) != own[key]
-        for key in (HOSTNAME, *((ZONE,) if ZONE in own and ZONE not in labels else ()))
-    ):
-        yield Update(
-            {**old, "metadata": {**old["metadata"], "labels": {**own, **labels, HOSTNAME: plan.name}}}
-        )
+    if HOSTNAME not in labels:
+        metadata = {**old["metadata"], "labels": {**node_labels(plan), **labels}}
+        yield Update({**old, "metadata": metadata})
     if not (old.get("status") or {}).get("addresses"):
         yield UpdateStatus({**old, "status": {**_node_status(plan, now), **(old.get("status") or {})}})
 

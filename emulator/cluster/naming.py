@@ -12,7 +12,7 @@ from emulator.api.objects import JsonObject
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """apimachinery's rand: no vowels (no words by accident), no look-alikes."""
 
-_MAX_STEM = 58  # generateName keeps names within 63 characters
+_MAX_STEM = 57  # generateName keeps names within 63 characters
 
 
 def template_hash(template: JsonObject) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from emulator.api.objects import JsonObject
@@ -63,7 +64,13 @@ def addresses(pod: JsonObject) -> tuple[IPAddress, ...]:
     """`status.podIPs`, the primary one first."""
     status = pod.get("status") or {}
     listed = [entry.get("ip") for entry in status.get("podIPs") or ()] or [status.get("podIP")]
-    return tuple(ip_address(text) for text in listed if text)
+    return tuple(parse_address(text) for text in listed if text)
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_address(text: str) -> IPAddress:
+    """`ipaddress.ip_address`, remembered: every round reads the same few addresses again."""
+    return ip_address(text)
 
 
 def container_ports(pod: JsonObject) -> list[JsonObject]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
 from emulator.cluster import pods as podlib
@@ -142,7 +142,7 @@ def cluster_ips(service: JsonObject) -> tuple[IPAddress, ...]:
     """The Service's virtual addresses, the primary one first; none when it is headless."""
     spec = service.get("spec", {})
     listed = spec.get("clusterIPs") or [spec.get("clusterIP")]
-    return tuple(ip_address(text) for text in listed if text and text != "None")
+    return tuple(podlib.parse_address(text) for text in listed if text and text != "None")
 
 
 def _service(obj: JsonObject, slices: Iterable[JsonObject], ids: Mapping[str, int]) -> Service:
@@ -157,7 +157,7 @@ def _service(obj: JsonObject, slices: Iterable[JsonObject], ids: Mapping[str, in
         type=ServiceType(spec.get("type") or "ClusterIP"),
         cluster_ips=cluster_ips(obj),
         ports=tuple(_service_port(port, slices, ids) for port in spec.get("ports") or ()),
-        external_ips=tuple(ip_address(text) for text in spec.get("externalIPs") or ()),
+        external_ips=tuple(podlib.parse_address(text) for text in spec.get("externalIPs") or ()),
         load_balancer=tuple(_load_balancer(obj)),
         source_ranges=tuple(
             ip_network(text.strip(), strict=False) for text in spec.get("loadBalancerSourceRanges") or ()
@@ -172,7 +172,7 @@ def _service(obj: JsonObject, slices: Iterable[JsonObject], ids: Mapping[str, in
 def _load_balancer(service: JsonObject) -> Iterator[LoadBalancerAddress]:
     for entry in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
         if entry.get("ip"):
-            yield LoadBalancerAddress(ip_address(entry["ip"]), entry.get("ipMode") == "Proxy")
+            yield LoadBalancerAddress(podlib.parse_address(entry["ip"]), entry.get("ipMode") == "Proxy")
 
 
 def _service_port(port: JsonObject, slices: Iterable[JsonObject], ids: Mapping[str, int]) -> ServicePort:
@@ -209,7 +209,7 @@ def _endpoint(entry: JsonObject, port: int, namespace: str) -> Endpoint:
     serving = conditions.get("serving")
     target = entry.get("targetRef")
     return Endpoint(
-        address=ip_address(entry["addresses"][0]),
+        address=podlib.parse_address(entry["addresses"][0]),
         port=port,
         node=entry.get("nodeName"),
         ready=ready,

@@ -25,7 +25,8 @@ _TOLERATED = (
 
 def daemon_sets(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     """Create missing pods, delete stray, broken and outdated ones, report counts."""
-    nodes = {node["metadata"]["name"]: node for node in snapshot.all("Node")}
+    found = ((plan.name, snapshot.get("Node", "", plan.name)) for plan in snapshot.wiring.nodes)
+    nodes = {name: node for name, node in found if node is not None}
     for daemon_set in snapshot.all("DaemonSet"):
         if "deletionTimestamp" in daemon_set["metadata"]:
             continue

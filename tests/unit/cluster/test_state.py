@@ -39,6 +39,13 @@ def test_an_inventory_that_somebody_deletes_comes_back() -> None:
     assert lab.get("Node", "worker-1", namespace="")["status"]["addresses"]
 
 
+def test_a_node_that_lost_its_labels_gets_those_of_its_kubelet_back() -> None:
+    lab = Lab()
+    lab.change("Node", "worker-1", lambda n: n["metadata"].update(labels={"disk": "ssd"}), namespace="")
+    labels = lab.get("Node", "worker-1", namespace="")["metadata"]["labels"]
+    assert labels.items() >= {"disk": "ssd", "kubernetes.io/hostname": "worker-1"}.items()
+
+
 def test_pods_are_read_with_their_ports() -> None:
     lab = Lab()
     lab.run(

@@ -320,6 +320,12 @@ def _taint(node: JsonObject) -> None:
     node["spec"]["taints"] = [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]
 
 
+def test_a_node_object_without_a_node_gets_nothing() -> None:
+    lab = Lab()
+    lab.run({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "ghost"}}, workload("DaemonSet", "log"))
+    assert sorted(lab.nodes_of(app="log")) == ["worker-1", "worker-2", "worker-3"]
+
+
 def test_a_daemon_set_follows_its_node_selector() -> None:
     lab = Lab()
     lab.run(workload("DaemonSet", "log", pod_spec(nodeSelector={"topology.kubernetes.io/zone": "b"})))
