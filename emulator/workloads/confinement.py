@@ -51,6 +51,7 @@ def furnish(spec: ContainerSpec, template: Template, output: int, report: int) -
     template.enter(spec)
     if spec.command is None:
         os._exit(0)
+    os.makedirs(spec.command.directory, exist_ok=True)
     given = os.pipe2(os.O_CLOEXEC)[0] if spec.open_stdin else os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:
         exec_command(spec.command, given, output, report)

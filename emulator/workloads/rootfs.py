@@ -186,6 +186,8 @@ def _make_devices(directory: str) -> None:
     for name in _DEVICES:
         os.close(os.open(f"{directory}/{name}", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC))
         linux.mount(f"/dev/{name}", f"{directory}/{name}", flags=MountFlag.BIND)
+    # A read-only directory cannot be given a mount point later.
+    os.close(os.open(f"{directory}/termination-log", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC))
     for name in ("shm", "pts"):
         os.mkdir(f"{directory}/{name}")
     for name, target in (

@@ -1,0 +1,257 @@
+"""From a container of the manifest to what is started: plan, environment, mounts, rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from emulator.api.objects import JsonObject
+from emulator.workloads.environment import expand, variables_of
+from emulator.workloads.hosts import Dns, hosts_file, kernel_hostname_of, resolv_conf
+from emulator.workloads.images import Plan, Run, plan
+from emulator.workloads.linux import Capability
+from emulator.workloads.references import MissingReferenceError, Objects
+from emulator.workloads.rootfs import SHARED_DIRECTORIES
+from emulator.workloads.spec import (
+    BUSYBOX,
+    DEFAULT_CAPABILITIES,
+    PATH,
+    Command,
+    ContainerSpec,
+    Credentials,
+    Mount,
+)
+from emulator.workloads.volumes import Volumes
+
+_GRANTABLE = DEFAULT_CAPABILITIES | {
+    int(capability)
+    for capability in (
+        Capability.FSETID,
+        Capability.SETPCAP,
+        Capability.NET_BROADCAST,
+        Capability.IPC_LOCK,
+        Capability.SYS_CHROOT,
+        Capability.SYS_NICE,
+        Capability.AUDIT_WRITE,
+        Capability.SETFCAP,
+    )
+}
+"""Capabilities that a manifest may add. None of them reaches beyond the container."""
+
+
+class ConfigError(Exception):
+    """The container cannot be created as the manifest has it; the message is kubelet's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """Everything about a container that starts."""
+
+    plan: Plan
+    environment: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    credentials: Credentials
+    hostname: str
+    directory: str
+    read_only_root: bool
+    open_stdin: bool
+    termination_log: Path
+    notices: tuple[str, ...]
+
+    def specification(self) -> ContainerSpec:
+        """What the spawner is told."""
+        run = self.plan if isinstance(self.plan, Run) else None
+        return ContainerSpec(
+            hostname=self.hostname,
+            command=self.command(run.argv) if run else None,
+            mounts=self.mounts,
+            read_only_root=self.read_only_root,
+            busybox=run is not None and run.busybox,
+            open_stdin=self.open_stdin,
+        )
+
+    def command(self, argv: Sequence[str]) -> Command:
+        """`argv` with the container's environment, directory and rights."""
+        return Command(tuple(argv), self.environment, self.directory, self.credentials)
+
+    def locate(self, path: str) -> Path | None:
+        """Where a path of the container is kept outside; None when it is in no volume."""
+        wanted = PurePosixPath(path)
+        for mount in sorted(self.mounts, key=lambda mount: len(mount.target), reverse=True):
+            if wanted.is_relative_to(mount.target):
+                return Path(mount.source) / wanted.relative_to(mount.target)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where one pod's containers get their files from."""
+
+    directory: Path
+    """The pod's directory in the run directory."""
+    tools: Path
+    """Programs of ours that containers find at `/`."""
+    objects: Objects
+    volumes: Volumes
+    dns: Dns
+
+    def blueprint(self, pod: JsonObject, container: JsonObject) -> Blueprint:
+        """Read a container of the manifest. Raises ConfigError."""
+        try:
+            links = variables_of(pod, container, self.objects)
+            mounts = tuple(self.volumes.mounts(container, links))
+        except MissingReferenceError as error:
+            raise ConfigError(str(error)) from error
+        credentials, notices = _credentials(pod, container)
+        own = self.directory / "containers" / container["name"]
+        own.mkdir(parents=True, exist_ok=True)
+        hostname = kernel_hostname_of(pod, self.dns.domain)
+        home = {"HOME": "/" if credentials.uid else "/root"}
+        defaults = {
+            "PATH": PATH,
+            "HOSTNAME": hostname,
+            **home,
+            **({"TERM": "xterm"} if container.get("tty") else {}),
+        }
+        expanded = {**defaults, **links}
+        directory = container.get("workingDir") or "/"
+        available = _Availability(mounts, expanded["PATH"], directory)
+        chosen = plan(
+            container.get("image") or "",
+            [expand(word, links) for word in container.get("command") or ()],
+            [expand(word, links) for word in container.get("args") or ()],
+            interactive=bool(container.get("stdin")),
+            available=available,
+        )
+        if isinstance(chosen, Run) and chosen.busybox and "PATH" not in links:
+            expanded["PATH"] = f"{BUSYBOX}:{PATH}"
+        termination_log = own / "termination-log"
+        termination_log.write_bytes(b"")
+        return Blueprint(
+            plan=chosen,
+            environment=expanded,
+            mounts=(
+                *self._managed_files(pod, hostname, mounts),
+                *_writable(chosen, own, mounts),
+                *self._tools(),
+                Mount(
+                    str(termination_log), container.get("terminationMessagePath") or "/dev/termination-log"
+                ),
+                *mounts,
+            ),
+            credentials=credentials,
+            hostname=hostname,
+            directory=directory,
+            read_only_root=bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem")),
+            open_stdin=bool(container.get("stdin")),
+            termination_log=termination_log,
+            notices=notices,
+        )
+
+    def _managed_files(self, pod: JsonObject, hostname: str, mounts: Sequence[Mount]) -> Iterator[Mount]:
+        """The files below /etc that kubelet writes, but for those that a volume covers."""
+        files = {
+            "hostname": f"{hostname}\n",
+            "hosts": hosts_file(pod, self.dns.domain),
+            "resolv.conf": resolv_conf(pod, self.dns),
+        }
+        covered = {mount.target for mount in mounts}
+        for name, content in files.items():
+            path = self.directory / name
+            if not path.exists() or path.read_text() != content:
+                path.write_text(content)
+            if f"/etc/{name}" not in covered:
+                yield Mount(str(path), f"/etc/{name}")
+
+    def _tools(self) -> Iterator[Mount]:
+        for tool in sorted(self.tools.iterdir()) if self.tools.is_dir() else ():
+            yield Mount(str(tool), f"/{tool.name}", read_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Availability:
+    """Tells whether a container finds a program."""
+
+    mounts: Sequence[Mount]
+    search: str
+    directory: str
+
+    def __call__(self, program: str) -> bool:
+        if "/" not in program:
+            return shutil.which(program, path=self.search) is not None
+        path = PurePosixPath(self.directory) / program
+        if any(path.is_relative_to(mount.target) for mount in self.mounts):
+            return True
+        return path.parts[1] in SHARED_DIRECTORIES and os.access(path, os.X_OK)
+
+
+def _writable(chosen: Plan, own: Path, mounts: Sequence[Mount]) -> Iterator[Mount]:
+    """Directories of the image that its container may change, such as a document root."""
+    for target, page in chosen.writable.items():
+        if any(mount.target == target for mount in mounts):
+            continue
+        directory = own / "files" / PurePosixPath(target).name
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            (directory / "index.html").write_text(page)
+        yield Mount(str(directory), target)
+
+
+def _credentials(pod: JsonObject, container: JsonObject) -> tuple[Credentials, tuple[str, ...]]:
+    """Who the container's commands run as, and what of its securityContext could not be had.
+
+    Raises ConfigError.
+    """
+    context = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+    uid, gid = context.get("runAsUser") or 0, context.get("runAsGroup") or 0
+    if context.get("runAsNonRoot") and context.get("runAsUser") == 0:
+        raise ConfigError("container's runAsUser breaks non-root policy")
+    groups = tuple(context.get("supplementalGroups") or ())
+    groups += (context["fsGroup"],) if "fsGroup" in context else ()
+    notices = []
+    capabilities, refused = _capabilities(context.get("capabilities") or {})
+    if refused:
+        notices.append(f"capabilities that containers cannot have here: {', '.join(refused)}")
+    if context.get("privileged"):
+        notices.append("privileged: containers never hold more than their own rights here")
+    if not _mapped("uid", (uid,)) or not _mapped("gid", (gid, *groups)):
+        notices.append(f"user {uid}, group {gid} cannot be had here (no range of user IDs): runs as root")
+        uid, gid, groups = 0, 0, ()
+    return Credentials(uid, gid, groups, capabilities), tuple(notices)
+
+
+def _capabilities(wanted: JsonObject) -> tuple[frozenset[int], tuple[str, ...]]:
+    dropped = {_capability(name) for name in wanted.get("drop") or ()}
+    held = (
+        set() if "ALL" in dropped else {n for n in DEFAULT_CAPABILITIES if Capability(n).name not in dropped}
+    )
+    refused = []
+    for name in map(_capability, wanted.get("add") or ()):
+        number = Capability.__members__.get(name)
+        if name == "ALL":
+            held |= _GRANTABLE
+        elif number is not None and int(number) in _GRANTABLE:
+            held.add(int(number))
+        else:
+            refused.append(name)
+    return frozenset(held), tuple(refused)
+
+
+def _capability(name: str) -> str:
+    return name.upper().removeprefix("CAP_")
+
+
+def _mapped(kind: str, numbers: Sequence[int]) -> bool:
+    return all(any(first <= number < end for first, end in _ranges(kind)) for number in numbers)
+
+
+@cache
+def _ranges(kind: str) -> tuple[tuple[int, int], ...]:
+    """User or group IDs that exist in this user namespace."""
+    with open(f"/proc/self/{kind}_map") as text:
+        rows = [tuple(map(int, line.split())) for line in text]
+    return tuple((first, first + count) for first, _, count in rows)

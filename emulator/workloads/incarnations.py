@@ -1,0 +1,238 @@
+"""One run of a container: a real process, or a program of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from emulator.api.objects import JsonObject
+from emulator.workloads.blueprint import Blueprint
+from emulator.workloads.containers import Containers, Process, StartError
+from emulator.workloads.images import Run, Serve
+from emulator.workloads.logs import Log
+from emulator.workloads.servers.program import Context, Declared, Program, ProgramError
+from emulator.workloads.servers.serving import Serving
+
+_START_FAILED = 128
+_LARGEST_MESSAGE = 4096
+_OUTPUT_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a run ended."""
+
+    status: int
+    message: str = ""
+    started: bool = True
+    """It ran at all."""
+
+    @property
+    def reason(self) -> str:
+        """As kubelet calls it."""
+        if not self.started:
+            return "StartError"
+        return "Error" if self.status else "Completed"
+
+
+class Incarnation(Protocol):
+    """One run of a container."""
+
+    exited: asyncio.Future[Exit]
+
+    async def start(self) -> None:
+        """Bring it up. A run that fails at once has `exited` when this returns."""
+
+    async def process(self) -> Process:
+        """Its first process, in which commands can be run. Raises StartError."""
+
+    async def end(self, grace: float) -> None:
+        """Ask it to stop, insist after `grace` seconds, and return when it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where containers of a pod run, and with what."""
+
+    netns: Path
+    node: str
+    containers: Containers
+
+
+class CommandRun:
+    """A real process."""
+
+    def __init__(self, place: Place, blueprint: Blueprint, log: Log) -> None:
+        self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._place = place
+        self._blueprint = blueprint
+        self._log = log
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        """Fork it."""
+        plan = self._blueprint.plan
+        assert isinstance(plan, Run)
+        sink = self._log.sink()
+        try:
+            self._process = await self._place.containers.run(
+                self._blueprint.specification(), self._place.netns, ("/pause",), sink
+            )
+        except (StartError, OSError) as error:
+            self._log.line(str(error))
+            self.exited.set_result(Exit(_START_FAILED, str(error), started=False))
+            return
+        finally:
+            os.close(sink)
+        self._process.exited.add_done_callback(self._ended)
+
+    async def process(self) -> Process:
+        """Its first process."""
+        if self._process is None:
+            raise StartError("container not running")
+        return self._process
+
+    async def end(self, grace: float) -> None:
+        """SIGTERM, then SIGKILL."""
+        if self._process is None:
+            return
+        self._process.signal(signal.SIGTERM)
+        await asyncio.wait({self.exited}, timeout=grace)
+        self._process.signal(signal.SIGKILL)
+        await asyncio.wait({self.exited})
+
+    def _ended(self, exited: asyncio.Future[int]) -> None:
+        message = self._blueprint.termination_log.read_text(errors="replace")[:_LARGEST_MESSAGE]
+        self.exited.set_result(Exit(exited.result(), message))
+
+
+class ServedRun:
+    """A program of this process. Its first process is made when a command is first run in it."""
+
+    def __init__(
+        self, pod: JsonObject, container: JsonObject, place: Place, blueprint: Blueprint, log: Log
+    ) -> None:
+        self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._place = place
+        self._blueprint = blueprint
+        self._log = log
+        self._program = Program()
+        self._serving: Serving | None = None
+        self._holding: asyncio.Task[Process] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        plan = blueprint.plan
+        assert isinstance(plan, Serve)
+        self._plan = plan
+        self._context = self._make_context(pod, container)
+
+    async def start(self) -> None:
+        """Listen on its ports."""
+        try:
+            self._program = self._plan.program(self._context)
+            self._serving = await Serving.start(self._program, self._place.netns)
+        except ProgramError as error:
+            self._log.line(str(error))
+            self.exited.set_result(Exit(error.status, str(error)))
+            return
+        if self._plan.notice:
+            self._log.line(self._plan.notice)
+        for line in self._program.greeting:
+            self._log.line(line)
+
+    async def process(self) -> Process:
+        """Its first process, made on demand."""
+        if self.exited.done():
+            raise StartError("container not running")
+        if self._holding is None or (self._holding.done() and self._holding.exception()):
+            self._holding = asyncio.get_running_loop().create_task(self._hold())
+        return await asyncio.shield(self._holding)
+
+    async def end(self, grace: float) -> None:
+        """Go on serving for as long as the program lingers, then close."""
+        await asyncio.wait({self.exited}, timeout=min(self._program.linger, grace))
+        await self._leave(self._program.exit_status)
+
+    async def _hold(self) -> Process:
+        process = await self._place.containers.run(
+            self._blueprint.specification(), self._place.netns, self._plan.title
+        )
+        process.exited.add_done_callback(lambda _: self._exit(self._program.exit_status))
+        return process
+
+    def _exit(self, status: int) -> None:
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._leave(status))
+
+    async def _leave(self, status: int) -> None:
+        if self.exited.done():
+            return
+        self.exited.set_result(Exit(status))
+        if self._serving is not None:
+            await self._serving.close()
+        if self._holding is not None:
+            with contextlib.suppress(StartError, OSError):
+                process = await self._holding
+                process.signal(signal.SIGKILL)
+                await asyncio.wait({process.exited})
+
+    async def _run(self, argv: Sequence[str]) -> tuple[int, bytes]:
+        return await run_and_read(self, self._place.containers, self._blueprint, argv)
+
+    def _make_context(self, pod: JsonObject, container: JsonObject) -> Context:
+        status = pod.get("status") or {}
+        addresses = [entry["ip"] for entry in status.get("podIPs") or ()] or [status.get("podIP")]
+        return Context(
+            pod=pod["metadata"]["name"],
+            namespace=pod["metadata"]["namespace"],
+            node=self._place.node,
+            container=container["name"],
+            hostname=self._blueprint.hostname,
+            addresses=[address for address in addresses if address],
+            arguments=self._plan.arguments,
+            environment=self._blueprint.environment,
+            ports=[
+                Declared(port["containerPort"], port.get("protocol") or "TCP", port.get("name") or "")
+                for port in container.get("ports") or ()
+            ],
+            netns=self._place.netns,
+            log=self._log.line,
+            exit=self._exit,
+            locate=self._blueprint.locate,
+            run=self._run,
+        )
+
+
+async def run_and_read(
+    incarnation: Incarnation, containers: Containers, blueprint: Blueprint, argv: Sequence[str]
+) -> tuple[int, bytes]:
+    """Run a command in a container: its exit status and what it wrote. A cancelled one is killed.
+
+    A command that cannot be run has status 126 or more, and says why.
+    """
+    source, sink = os.pipe2(os.O_CLOEXEC)
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_OUTPUT_LIMIT)
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(source, "rb")
+    )
+    try:
+        try:
+            first = await incarnation.process()
+            process = await containers.execute(first, blueprint.command(argv), sink)
+        except StartError as error:
+            return _START_FAILED, str(error).encode()
+        finally:
+            os.close(sink)
+        try:
+            output = await reader.read()
+            return await asyncio.shield(process.exited), output
+        finally:
+            process.signal(signal.SIGKILL)
+    finally:
+        transport.close()

@@ -1,0 +1,196 @@
+"""The kubelet and container runtime of all nodes: what the engine talks to."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulator.api.objects import JsonObject, Key
+from emulator.workloads.blueprint import Workshop
+from emulator.workloads.containers import Containers, StartError, python_argv
+from emulator.workloads.hosts import Dns
+from emulator.workloads.incarnations import Place
+from emulator.workloads.pods import EventSink, PodWorker, StatusSink
+from emulator.workloads.references import Objects
+from emulator.workloads.spec import encode
+from emulator.workloads.volumes import Volumes
+from emulator.workloads.worker import ContainerWorker, Timing
+
+_TOOLS = Path(__file__).parent / "tools"
+_DNS_SERVICE = Key("Service", "kube-system", "kube-dns")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSite:
+    """The node that a pod is on: probes come from its network namespace."""
+
+    name: str
+    netns: Path
+
+
+class UnknownPodError(LookupError):
+    """No such pod or container runs here; the message says which."""
+
+
+def ignore_event(_pod: JsonObject, _kind: str, _reason: str, _message: str) -> None:
+    """An `EventSink` for those who want no events."""
+
+
+class PodRuntime:
+    """Runs pods. Every method belongs to the event loop's thread."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        objects: Objects,
+        on_status: StatusSink,
+        on_event: EventSink = ignore_event,
+        *,
+        timing: Timing | None = None,
+        domain: str = "cluster.local",
+    ) -> None:
+        self._run_dir = run_dir.resolve()
+        self._objects = objects
+        self._on_status = on_status
+        self._on_event = on_event
+        self._timing = timing or Timing()
+        self._domain = domain
+        self._pods: dict[str, PodWorker] = {}
+        self._containers: Containers | None = None
+
+    async def open(self) -> None:
+        """Start the spawner. Raises StartError."""
+        _allow_many_files()
+        tools = self._run_dir / "tools"
+        if tools.exists():
+            shutil.rmtree(tools)
+        tools.mkdir(parents=True)
+        for program in sorted(_TOOLS.glob("[a-z]*.py")):
+            copy = tools / program.stem
+            shutil.copyfile(program, copy)
+            copy.chmod(0o755)
+        self._containers = await Containers.open(self._run_dir)
+
+    async def close(self) -> None:
+        """End everything at once."""
+        await asyncio.gather(*(worker.stop(0.0) for worker in self._pods.values()))
+        if self._containers is not None:
+            await self._containers.close()
+
+    async def start(self, pod: JsonObject, netns: Path, node: NodeSite) -> None:
+        """Start a pod that has its node, addresses and network; `on_status` tells how it gets on.
+
+        A pod that runs already is left alone. Raises StartError before `open`.
+        """
+        uid = pod["metadata"]["uid"]
+        if uid in self._pods:
+            return
+        if self._containers is None:
+            raise StartError("the container runtime is not open")
+        directory = self._directory(uid)
+        directory.mkdir(parents=True, exist_ok=True)
+        volumes = Volumes(directory / "volumes", pod, self._objects)
+        workshop = Workshop(directory, self._run_dir / "tools", self._objects, volumes, self._dns())
+        place = Place(netns, node.name, self._containers)
+        worker = PodWorker(
+            pod, place, node.netns, workshop, volumes, self._timing, self._on_status, self._on_event
+        )
+        self._pods[uid] = worker
+        worker.start()
+
+    async def stop(self, pod: JsonObject, grace: float) -> None:
+        """End a pod's containers within `grace` seconds; returns when none runs and its files are gone."""
+        uid = pod["metadata"]["uid"]
+        worker = self._pods.get(uid)
+        if worker is not None:
+            await worker.stop(grace)
+            self._pods.pop(uid, None)
+        await asyncio.to_thread(shutil.rmtree, self._directory(uid), ignore_errors=True)
+
+    def update(self, pod: JsonObject) -> None:
+        """Tell of a pod's new version: labels and conditions matter to its files and readiness gates."""
+        worker = self._pods.get(pod["metadata"]["uid"])
+        if worker is not None:
+            worker.update(pod)
+
+    def object_changed(self, key: Key) -> None:
+        """Tell of a new, changed or deleted ConfigMap or Secret."""
+        for worker in self._pods.values():
+            worker.object_changed(key)
+
+    def forget_others(self, uids: Iterable[str]) -> None:
+        """Remove what an earlier engine left of pods that are not among `uids`."""
+        known = set(uids)
+        for directory in self._run_dir.glob("pods/*"):
+            if directory.name not in known:
+                shutil.rmtree(directory, ignore_errors=True)
+
+    def logs(self, pod: JsonObject, container: str | None = None, *, previous: bool = False) -> bytes:
+        """What a container's present (or previous) run has written. Raises UnknownPodError."""
+        worker = self._container(pod, container)
+        run = worker.record.restarts - (1 if previous else 0)
+        path = worker.log_path(run)
+        if run < 0 or not path.exists():
+            which = "previous terminated container" if previous else "container"
+            raise UnknownPodError(f'{which} "{worker.name}" in pod "{pod["metadata"]["name"]}" has no log')
+        return path.read_bytes()
+
+    async def follow(self, pod: JsonObject, container: str | None = None) -> AsyncIterator[bytes]:
+        """What a container's present run has written and goes on to write, until it ends.
+
+        Raises UnknownPodError.
+        """
+        worker = self._container(pod, container)
+        log = worker.log(worker.record.restarts)
+        if log is None:
+            raise UnknownPodError(f'container "{worker.name}" has not started yet')
+        async for text in log.follow():
+            yield text
+
+    async def exec_argv(
+        self, pod: JsonObject, container: str | None, command: Sequence[str], *, tty: bool
+    ) -> tuple[str, ...]:
+        """The command line that, run inside the sandbox, runs `command` in a container.
+
+        Raises UnknownPodError, and StartError when the container does not run.
+        """
+        worker = self._container(pod, container)
+        process = await worker.process()
+        blueprint = worker.blueprint
+        assert blueprint is not None
+        wanted = blueprint.command(command)
+        environment = {**wanted.env, **({"TERM": "xterm"} if tty else {})}
+        path = self._directory(pod["metadata"]["uid"]) / "containers" / worker.name / "exec.json"
+        path.touch(mode=0o600)
+        path.write_bytes(encode(type(wanted)((), environment, wanted.directory, wanted.credentials)))
+        return python_argv("emulator.workloads.enter", str(process.pid), str(path), *command)
+
+    def _container(self, pod: JsonObject, name: str | None) -> ContainerWorker:
+        worker = self._pods.get(pod["metadata"]["uid"])
+        if worker is None:
+            raise UnknownPodError(f'pod "{pod["metadata"]["name"]}" does not run')
+        try:
+            return worker.container(name)
+        except KeyError:
+            raise UnknownPodError(
+                f'container "{name}" not found in pod "{pod["metadata"]["name"]}"'
+            ) from None
+
+    def _directory(self, uid: str) -> Path:
+        return self._run_dir / "pods" / uid
+
+    def _dns(self) -> Dns:
+        service = self._objects.find(_DNS_SERVICE)
+        spec = (service or {}).get("spec") or {}
+        addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
+        return Dns(self._domain, tuple(address for address in addresses if address and address != "None"))
+
+
+def _allow_many_files() -> None:
+    """Each container needs a few descriptors; the usual soft limit of 1024 is for users of select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
