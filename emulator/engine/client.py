@@ -232,8 +232,12 @@ class Cluster:
         packet: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         captures: Sequence[Mapping[str, Any]] = (),
+        checks: Sequence[Mapping[str, Any]] = (),
     ) -> JsonObject:
-        """Send real traffic; the answer is the `Probe` contract. Raises ApiError (404, 400)."""
+        """Send real traffic; the answer is the `Probe` contract. Raises ApiError (404, 400).
+
+        `checks` are claims about captured packets (`emulator.probes.checks`), answered in the report.
+        """
         body = {
             "from": source,
             "to": target,
@@ -245,6 +249,7 @@ class Cluster:
             "packet": dict(packet) if packet else None,
             "timeout": timeout,
             "captures": [dict(capture) for capture in captures],
+            "checks": [dict(check) for check in checks],
         }
         given = {field: value for field, value in body.items() if value is not None}
         answer: JsonObject = self._client.request("POST", "/mininetes/v1/probe", given)

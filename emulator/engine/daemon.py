@@ -67,6 +67,7 @@ class Engine:
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self.kubelets.run())
             serving()
+            await self.kubelets.open()
             # A bridge that finds its controller listening connects at once; else it retries a second later.
             await self.controller_arrived.wait()
             await asyncio.to_thread(self._network.build)

@@ -99,7 +99,7 @@ class _Routes:
     async def exec_argv(self, request: web.Request) -> web.Response:
         """The command that, run in the sandbox, runs a command in a container."""
         body = await _body(request)
-        argv = self._engine.kubelets.exec_argv(
+        argv = await self._engine.kubelets.exec_argv(
             Key("Pod", str(body.get("namespace") or "default"), str(body.get("pod", ""))),
             body.get("container"),
             [str(word) for word in body.get("command") or ()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from emulator.api.objects import JsonObject
 from emulator.cluster.ipam import index_of, pod_port
@@ -47,7 +48,6 @@ def place_of(pod: JsonObject) -> str:
     return str(Place(PlaceKind.POD, pod["metadata"]["name"], pod["metadata"]["namespace"]))
 
 
-def netns_of(pod: JsonObject) -> str:
-    """The path of the network namespace that the pod's containers live in."""
-    place = f"node/{node_name(pod)}" if is_host_network(pod) else place_of(pod)
-    return str(netns_path(place))
+def netns_of(pod: JsonObject) -> Path:
+    """The network namespace that the pod's containers live in."""
+    return netns_path(f"node/{node_name(pod)}" if is_host_network(pod) else place_of(pod))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.api.errors import ApiError
-from emulator.api.objects import JsonObject, Key, key_of
+from emulator.api.objects import JsonObject, key_of
 from emulator.api.store import Store
 from emulator.cluster.pods import is_finished, is_terminating, node_name
 from emulator.engine.programming import Programming
@@ -116,37 +116,6 @@ class PodLifecycle:
                 log.exception("%s", key_of(pod))
 
         return asyncio.get_running_loop().create_task(guarded())
-
-
-def status_writer(store: Store) -> Callable[[Key, str, JsonObject], None]:
-    """A function that merges what the runtime reports into a pod's status: (key, uid, status).
-
-    Addresses and the scheduler's condition stay as the control loops wrote them.
-    """
-
-    def write(key: Key, uid: str, status: JsonObject) -> None:
-        current = store.find(key)
-        if current is None or current["metadata"]["uid"] != uid:
-            return
-        merged = {**(current.get("status") or {}), **status}
-        merged["conditions"] = _merge_conditions(
-            (current.get("status") or {}).get("conditions") or (), status.get("conditions") or ()
-        )
-        metadata = {
-            field: value for field, value in current["metadata"].items() if field != "resourceVersion"
-        }
-        store.replace_status({**current, "metadata": metadata, "status": merged})
-
-    return write
-
-
-def _merge_conditions(old: Iterable[JsonObject], new: Iterable[JsonObject]) -> list[JsonObject]:
-    merged = {condition["type"]: condition for condition in old}
-    for condition in new:
-        if condition["type"] == "PodScheduled" and "PodScheduled" in merged:
-            continue
-        merged[condition["type"]] = condition
-    return list(merged.values())
 
 
 def _wants_life(pod: JsonObject) -> bool:

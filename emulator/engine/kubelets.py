@@ -1,0 +1,129 @@
+"""The container runtime, as the rest of the engine uses it: fed from the store, writing into it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from emulator.api.errors import ApiError
+from emulator.api.objects import JsonObject, Key, key_of
+from emulator.api.store import Store
+from emulator.cluster.pods import node_name
+from emulator.engine.plumbing import netns_of
+from emulator.network.names import netns_path
+from emulator.workloads.containers import StartError
+from emulator.workloads.runtime import NodeSite, PodRuntime, UnknownPodError
+
+log = logging.getLogger(__name__)
+
+_REFERRED_TO = frozenset({"Pod", "ConfigMap", "Secret"})
+
+
+class Kubelets:
+    """Runs the pods of all nodes."""
+
+    def __init__(self, run_dir: Path, store: Store) -> None:
+        self._store = store
+        self._runtime = PodRuntime(run_dir, store, self._write_status, self._write_event)
+
+    async def open(self) -> None:
+        """Get ready to run pods, and clear away what an earlier engine left."""
+        self._runtime.forget_others(pod["metadata"]["uid"] for pod in self._store.list("Pod"))
+        await self._runtime.open()
+
+    async def close(self) -> None:
+        """End every container."""
+        await self._runtime.close()
+
+    async def run(self) -> None:
+        """Tell the runtime of changed pods, ConfigMaps and Secrets, for ever."""
+        watch = self._store.watch(_REFERRED_TO)
+        while True:
+            for event in await watch.batch():
+                if event.object["kind"] == "Pod":
+                    self._runtime.update(event.object)
+                else:
+                    self._runtime.object_changed(key_of(event.object))
+
+    async def start(self, pod: JsonObject) -> None:
+        """Start the pod's containers; its status is reported as it changes."""
+        node = node_name(pod)
+        await self._runtime.start(pod, netns_of(pod), NodeSite(node, netns_path(f"node/{node}")))
+
+    async def stop(self, pod: JsonObject, grace_seconds: float) -> None:
+        """End them; returns when nothing of the pod runs any more."""
+        await self._runtime.stop(pod, grace_seconds)
+
+    async def exec_argv(
+        self, key: Key, container: str | None, command: Sequence[str], *, tty: bool
+    ) -> list[str]:
+        """The command that, run in the sandbox, runs `command` in a container. Raises ApiError."""
+        try:
+            return list(await self._runtime.exec_argv(self._store.get(key), container, command, tty=tty))
+        except UnknownPodError as error:
+            raise ApiError(404, "NotFound", str(error)) from error
+        except StartError as error:
+            raise ApiError(409, "Conflict", str(error)) from error
+
+    async def logs(
+        self, key: Key, container: str | None, *, previous: bool, follow: bool
+    ) -> AsyncIterator[str]:
+        """What a container wrote, in pieces; with `follow` also what it goes on to write. Raises ApiError."""
+        pod = self._store.get(key)
+        try:
+            if follow and not previous:
+                async for piece in self._runtime.follow(pod, container):
+                    yield piece.decode(errors="replace")
+            else:
+                yield self._runtime.logs(pod, container, previous=previous).decode(errors="replace")
+        except UnknownPodError as error:
+            raise ApiError(404, "NotFound", str(error)) from error
+
+    def _write_status(self, key: Key, uid: str, status: JsonObject) -> None:
+        """Merge what the runtime reports into the pod's status.
+
+        Addresses and the scheduler's condition stay as the control loops wrote them.
+        """
+        current = self._store.find(key)
+        if current is None or current["metadata"]["uid"] != uid:
+            return
+        old = current.get("status") or {}
+        conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+        conditions |= {c["type"]: c for c in old.get("conditions") or () if c["type"] not in conditions}
+        scheduled = [c for c in old.get("conditions") or () if c["type"] == "PodScheduled"]
+        conditions |= {c["type"]: c for c in scheduled}
+        merged = {**old, **status, "conditions": list(conditions.values())}
+        metadata = {
+            field: value for field, value in current["metadata"].items() if field != "resourceVersion"
+        }
+        self._store.replace_status({**current, "metadata": metadata, "status": merged})
+
+    def _write_event(self, pod: JsonObject, kind: str, reason: str, message: str) -> None:
+        """Record a core/v1 Event about a pod, as the kubelet does."""
+        metadata = pod["metadata"]
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message,
+            "source": {"component": "kubelet", "host": node_name(pod)},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            self._store.create(event)
+        except ApiError as error:
+            log.warning("event about %s lost: %s", key_of(pod), error)

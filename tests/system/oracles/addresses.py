@@ -1,0 +1,47 @@
+"""Addresses of the things in a cluster, by family."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from emulator import Cluster
+from tests.system.oracles.objects import Object
+
+
+def of_family(addresses: list[str], family: int) -> str:
+    return next(address for address in addresses if ip_address(address).version == family)
+
+
+def pod_address(cluster: Cluster, name: str, family: int, namespace: str = "shop") -> str:
+    found: Object = cluster.get("Pod", name, namespace)
+    return of_family([entry["ip"] for entry in found["status"]["podIPs"]], family)
+
+
+def cluster_ip(cluster: Cluster, name: str, family: int) -> str:
+    found: Object = cluster.get("Service", f"{name}-v{family}", "shop")
+    return of_family(found["spec"]["clusterIPs"], family)
+
+
+def node_port(cluster: Cluster, name: str, family: int, protocol: str = "TCP") -> int:
+    found: Object = cluster.get("Service", f"{name}-v{family}", "shop")
+    return next(int(port["nodePort"]) for port in found["spec"]["ports"] if port["protocol"] == protocol)
+
+
+def node_address(cluster: Cluster, name: str, family: int) -> str:
+    found: Object = cluster.get("Node", name)
+    internal = [entry["address"] for entry in found["status"]["addresses"] if entry["type"] == "InternalIP"]
+    return of_family(internal, family)
+
+
+def pod_gateway(cluster: Cluster, node: str, family: int) -> str:
+    """The node's address in its own pod range."""
+    from ipaddress import ip_network
+
+    found: Object = cluster.get("Node", node)
+    cidr = next(c for c in map(ip_network, found["spec"]["podCIDRs"]) if c.version == family)
+    return str(cidr[1])
+
+
+def bare(address: str) -> str:
+    """An address as `ipaddress` writes it, so that two spellings compare equal."""
+    return str(ip_address(address))
