@@ -18,7 +18,7 @@ test: install ## run all tests, as this user and, where this is root, as an ordi
 	@.ci/run-tests
 
 soak: install ## start, kill and compare for as long as SOAK_SECONDS says (default 600)
-	@$(PYTHON) -m tests.soak
+	@$(PYTHON) tests/soak.py
 
 bench: install ## measure and print, with the same measurement of stock Mininet beside it
 	@$(PYTHON) -m bench

@@ -289,7 +289,7 @@ _INSIDE = (
     _Inside(
         "packet sockets",
         "captures and generated packets",
-        f"{sys.executable} -I -S -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 768)'",
+        "python -I -S -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 768)'",
         True,
         "use a kernel with CONFIG_PACKET",
     ),

@@ -121,14 +121,25 @@ class Record:
 
     @classmethod
     def load(cls, run_dir: Path) -> Record | None:
-        """Read the file; None when there is none of a sandbox that runs."""
+        """Read the file; None when there is none, or it makes no sense."""
         try:
             fields = json.loads((run_dir / "state.json").read_text())
             fields.update({role: Process(**fields[role]) for role in ("init", "launcher", "janitor")})
-            record = cls(**fields)
-        except (OSError, ValueError, TypeError, KeyError):
+            return cls(**fields)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        return record if record.boot == boot_id() and record.init.alive() else None
+
+    def running(self) -> bool:
+        """Whether the sandbox that it speaks of runs."""
+        return self.boot == boot_id() and self.init.alive()
+
+    def forget(self, run_dir: Path) -> None:
+        """Remove what is left when launcher and janitor were killed at once; else it is theirs to do."""
+        if self.boot == boot_id() and (self.launcher.alive() or self.janitor.alive()):
+            return
+        for path in (Path(self.socket), run_dir / "control.sock", run_dir / "state.json"):
+            with suppress(OSError):
+                path.unlink()
 
 
 def boot_id() -> str:

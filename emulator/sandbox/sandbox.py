@@ -226,7 +226,7 @@ def launch(
         _await_end(launcher, time.monotonic() + STOP_PATIENCE)
         raise
     record = Record.load(where)
-    if record is None:
+    if record is None or not record.running():
         raise SandboxError(f"cluster {name!r} ended as soon as it was ready")
     return Sandbox(record, where, ours)
 
@@ -235,7 +235,12 @@ def find(name: str) -> Sandbox | None:
     """The running sandbox of that name that belongs to this user."""
     run_dir = places.run_directory(name)
     record = Record.load(run_dir)
-    return None if record is None else Sandbox(record, run_dir)
+    if record is None:
+        return None
+    if not record.running():
+        record.forget(run_dir)
+        return None
+    return Sandbox(record, run_dir)
 
 
 def all() -> list[Sandbox]:

@@ -103,7 +103,7 @@ def test_four_with_the_same_names_inside_do_not_meet(launched: Launch) -> None:
         add_bridge(box, "n1")
         out(box, "ip netns add pod")
         out(box, f"echo {number} > /tmp/mark; echo {number} > $MININETES_RUN/mark")
-        assert out(box, f'{sys.executable} -c "{listen}"') == "6653"
+        assert out(box, f'python -c "{listen}"') == "6653"
     for number, box in enumerate(boxes):
         assert out(box, "cat /tmp/mark $MININETES_RUN/mark; ovs-vsctl list-br; ls /run/netns").split() == [
             str(number),
@@ -159,7 +159,7 @@ def test_clients_wait_through_the_restart_of_a_service(launched: Launch) -> None
     assert box.services()["echo"]["restarts"] == 1
     inner = "import socket; s = socket.socket(1); s.connect('/run/mininetes/api.sock')"
     inner += "; s.send(b'in'); print(s.recv(9))"
-    assert "IN" in out(box, f'{sys.executable} -c "{inner}"')
+    assert "IN" in out(box, f'python -c "{inner}"')
 
 
 def test_the_exit_code_and_the_environment_of_a_command(sandbox: Sandbox) -> None:

@@ -1,0 +1,28 @@
+"""Sandboxes killed at random moments, with ever new seeds, until SOAK_SECONDS (default 600) are over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TEST = Path(__file__).parent / "system" / "test_sandbox_kill.py"
+
+
+def main() -> int:
+    end = time.monotonic() + float(os.environ.get("SOAK_SECONDS", "600"))
+    seed = int(os.environ.get("MININETES_SEED", "1"))
+    while time.monotonic() < end:
+        print(f"-- seed {seed}", flush=True)
+        argv = [sys.executable, "-m", "pytest", "-q", "--exitfirst", str(TEST)]
+        done = subprocess.run(argv, env={**os.environ, "MININETES_SEED": str(seed)}, check=False)
+        if done.returncode:
+            return done.returncode
+        seed += 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
