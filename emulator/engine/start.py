@@ -8,8 +8,9 @@ from pathlib import Path
 from emulator import sandbox
 from emulator.api.load import load_document
 from emulator.api.objects import JsonObject
+from emulator.api.problems import ManifestError
 from emulator.cluster.plan import wire
-from emulator.cluster.topology import parse_topology
+from emulator.cluster.topology import TopologyError, parse_topology
 from emulator.engine.options import Options
 
 _CONTROLLER = {"EVENTLET_NO_GREENDNS": "yes"}
@@ -54,7 +55,10 @@ def read_topology(topology: str | Path, nodes: int | None) -> JsonObject:
     if nodes is not None:
         annotations = {**(obj["metadata"].get("annotations") or {}), "mininetes.io/nodes": str(nodes)}
         obj = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
-    wire(parse_topology(obj))
+    try:
+        wire(parse_topology(obj))
+    except TopologyError as wrong:
+        raise ManifestError([located.problem(wrong.path, wrong.message, wrong.hint)]) from None
     return obj
 
 
