@@ -32,7 +32,7 @@ def ask(cluster: LiveCluster, check: ProbeCheck) -> CheckResult:
         family=check.family,
         packet=check.packet,
         timeout=check.timeout,
-        captures=[{"at": claim.place} for claim in _distinct_places(check)],
+        checks=check.expected.captures,
     )
     finding = compare(check.expected, report, _meant(cluster, check))
     verdict, reasons = finding.verdict, finding.reasons
@@ -59,10 +59,6 @@ def _text(report: Mapping[str, Any], check: ProbeCheck) -> str:
     port = check.port or report.get("port")
     repeated = f" ×{check.count}" if check.count > 1 else ""
     return f"{check.source} → {check.target}" + (f":{port}" if port else "") + repeated
-
-
-def _distinct_places(check: ProbeCheck) -> list[Any]:
-    return list({claim.place: claim for claim in check.expected.captures}.values())
 
 
 def _meant(cluster: LiveCluster, check: ProbeCheck) -> dict[str, frozenset[str]]:

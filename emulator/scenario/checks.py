@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+from emulator.probes.checks import check_of
+from emulator.probes.packets import packet_of
+from emulator.probes.request import RequestError
 from emulator.scenario.document import Reader
 from emulator.scenario.model import Check, Claim, Control, LogCheck, ObjectCheck, ProbeCheck
 from emulator.scenario.words import duration, key_named
-from emulator.verdict.expectation import CaptureClaim, Expectation, Spread
+from emulator.verdict.expectation import Expectation, Spread
 from emulator.verdict.outcome import EXPECTABLE, Outcome
 from emulator.verdict.places import Place, parse_place, parse_port
 
@@ -86,7 +89,7 @@ def _probes(reader: Reader, namespace: str) -> list[Check]:
         "count": reader.take("count", int, 1),
         "http": reader.take("http", str, "") or None,
         "family": family or None,
-        "packet": reader.mapping("packet") or None,
+        "packet": _packet(reader),
         "timeout": reader.parsed("timeout", duration, str(reader.raw("timeout") or "0")) or None,
         "controls": _controls(reader, namespace),
     }
@@ -99,6 +102,17 @@ def _probes(reader: Reader, namespace: str) -> list[Check]:
         ProbeCheck(str(source), str(target), str(target.port) if target.port else port, **common)
         for source, target in product(sources, targets)
     ]
+
+
+def _packet(reader: Reader) -> dict[str, Any] | None:
+    packet = reader.mapping("packet")
+    if not packet:
+        return None
+    try:
+        packet_of(packet)
+    except RequestError as wrong:
+        reader.complain("packet", str(wrong).removeprefix("packet: "))
+    return packet
 
 
 def _places(reader: Reader, name: str, namespace: str) -> list[Place]:
@@ -175,13 +189,21 @@ def _pattern(text: str, namespace: str) -> str:
     return text if "/" in text else f"{namespace}/{text}"
 
 
-def _capture(item: Reader, namespace: str) -> CaptureClaim:
-    place = item.parsed("at", lambda text: parse_place(text, namespace), item.need("at", str, ""))
-    has, lacks = item.mapping("has"), item.mapping("lacks")
-    if item.is_mapping and bool(has) == bool(lacks):
-        item.document.complain(item.path, "say has: or lacks: with headers, as has: {udp.dport: 4789}")
+def _capture(item: Reader, namespace: str) -> Mapping[str, Any]:
+    """A claim about captured packets, checked by the room that will decide it."""
+    claim = {name: item.raw(name) for name in ("at", "match", "count", "direction") if name in item}
+    for name in ("at", "match", "count", "direction"):
+        item.raw(name)
+    at = str(claim.get("at", ""))
+    if "/" in at:  # a single word is a switch port's name, or `answers`
+        place = item.parsed("at", lambda text: parse_place(text, namespace), at)
+        claim["at"] = str(place)
     item.done()
-    return CaptureClaim(str(place) if place else "", has or lacks, present=bool(has))
+    try:
+        check_of(claim)
+    except RequestError as wrong:
+        item.document.complain(item.path, str(wrong))
+    return claim
 
 
 def _controls(reader: Reader, namespace: str) -> tuple[Control, ...] | None:

@@ -109,7 +109,7 @@ class LiveCluster(Protocol):
         family: int | None = None,
         packet: Mapping[str, Any] | None = None,
         timeout: float | None = None,
-        captures: Sequence[Mapping[str, Any]] = (),
+        checks: Sequence[Mapping[str, Any]] = (),
     ) -> JsonObject:
         """Send real traffic; the answer is the `Probe` contract."""
 

@@ -160,9 +160,11 @@ class Reader:
         self._taken.add(name)
         return self._value.get(name)
 
-    def complain(self, name: str, message: str, hint: str = "", *, at_key: bool = False) -> None:
-        """Note a mistake at the field `name`."""
-        self.document.complain((*self.path, name), message, hint, at_key=at_key)
+    def complain(
+        self, name: str, message: str, hint: str = "", *, within: FieldPath = (), at_key: bool = False
+    ) -> None:
+        """Note a mistake at the field `name`, or at a place `within` its value."""
+        self.document.complain((*self.path, name, *within), message, hint, at_key=at_key)
 
     def done(self) -> None:
         """Complain about every field that nobody took, with the nearest right name."""

@@ -157,7 +157,7 @@ class _Parser:
         for text, replicas in reader.mapping("scale").items():
             key = self._key(reader, "scale", text)
             if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
-                reader.complain("scale", f"{text}: replicas must be a number, is {replicas!r}")
+                reader.complain("scale", f"replicas must be a number, is {replicas!r}", within=(text,))
             elif key:
                 actions.append(Scale(key, replicas))
         return actions
@@ -167,7 +167,7 @@ class _Parser:
         for text, labels in reader.mapping("label").items():
             key = self._key(reader, "label", text)
             if not isinstance(labels, dict):
-                reader.complain("label", f"{text}: labels must be a mapping, is {labels!r}")
+                reader.complain("label", f"labels must be a mapping, is {labels!r}", within=(text,))
             elif key:
                 actions.append(
                     Label(key, {name: None if v is None else str(v) for name, v in labels.items()})

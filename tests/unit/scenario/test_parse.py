@@ -59,7 +59,8 @@ def test_reads_everything(tmp_path: Path) -> None:
                 sees: {source: node/worker-2, ttl: 61}
                 endpoints: {spread: even, count: 3, only: [web-*]}
                 response: {status: 200, body: web}
-                captures: [{at: node/worker-2, has: {udp.dport: 4789}}]
+                captures: [{at: node/worker-2, match: {udp.dport: 4789}}]
+                packet: {packet: tcp, flags: S}
             """,
         )
     )
@@ -96,7 +97,7 @@ MISTAKES = [
     ("steps: [{apply: [nope.yaml]}]", 5, 19, "neither a file beside the scenario nor an object"),
     ("manifests: [nope]\nsteps: [{wait: ready}]", 5, 14, "no such file or folder beside the scenario: nope"),
     ("steps: [{fault: {link: a}}]", 5, 12, "faults cannot be injected yet"),
-    ("steps: [{scale: {deploy/shop/web: many}}]", 5, 19, "replicas must be a number"),
+    ("steps: [{scale: {deploy/shop/web: many}}]", 5, 37, "replicas must be a number"),
     ("steps: [{delete: [shop/web]}]", 5, 20, "is no object: write KIND/NAMESPACE/NAME"),
     ("steps: [{exec: {pod: a/b}}]", 5, 18, "command is missing"),
     ("steps: [{wait: later}]", 5, 18, 'must be "ready"'),
@@ -109,7 +110,14 @@ MISTAKES = [
     (STEP % "{from: a, to: b, family: 5}", 5, 55, "must be 4 or 6"),
     (STEP % "{from: a, to: b, sees: {src: 1}}", 5, 54, "unknown field"),
     (STEP % "{from: a, to: b, response: {status: 200}}", 5, 47, "only a probe with http:"),
-    (STEP % "{from: a, to: b, captures: [{at: c/d}]}", 5, 58, "say has: or lacks:"),
+    (
+        STEP % "{from: a, to: b, captures: [{at: c/d, match: {ip.scr: 1}}]}",
+        5,
+        58,
+        "unknown header field 'ip.scr'",
+    ),
+    (STEP % "{from: a, to: b, captures: [{match: {}}]}", 5, 58, "needs `at`"),
+    (STEP % "{from: a, to: b, packet: {packet: tpc}}", 5, 55, "no packet is called 'tpc'"),
     (STEP % "{object: pod/x, field: a}", 5, 30, "say one of is, is_not, contains, exists"),
     (STEP % "{object: pod, field: a, is: 1}", 5, 39, "is no object"),
     (STEP % "a", 5, 30, "must be a mapping, is a text"),

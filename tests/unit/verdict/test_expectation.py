@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emulator.verdict.expectation import CaptureClaim, Expectation, Finding, Spread, compare, dig
+from emulator.verdict.expectation import Expectation, Finding, Spread, compare, dig
 from emulator.verdict.outcome import Outcome, Verdict, worst
 
 REPORT: dict[str, Any] = {
@@ -19,7 +19,6 @@ REPORT: dict[str, Any] = {
         {"at": "shop/web-b", "source": "10.244.2.1", "destinationPort": 8080, "ttl": 62, "count": 95},
     ],
     "http": [{"status": 200, "body": "hello from web-a", "count": 300}],
-    "captured": [{"at": "node/worker-2", "headers": {"ip.src": "192.168.50.12", "udp.dport": 4789}}],
     "spec": None,
 }
 ADDRESSES = {"node/worker-2": frozenset({"192.168.50.12", "10.244.2.1"})}
@@ -33,14 +32,30 @@ def test_all_claims_hold() -> None:
     expected = Expectation(
         sees={"source": "node/worker-2", "destinationPort": 8080},
         endpoints=Spread(places=("shop/web-*",), count=3, even=True),
-        captures=(
-            CaptureClaim("node/worker-2", {"udp.dport": 4789, "ip.src": True}),
-            CaptureClaim("node/worker-2", {"ip.src": "10.244.1.2"}, present=False),
-        ),
+        captures=({"at": "node/worker-2", "match": {"udp.dport": 4789}},),
         response={"status": 200, "body": "web-a"},
         fields={"http.0.count": 300, "outcomes.connected": 300},
     )
-    assert judge(expected) == Finding(Verdict.PASS)
+    claim = {"at": "node/worker-2", "match": {"udp.dport": 4789}, "count": ">=1", "ok": True, "matched": 2}
+    assert judge(expected, checks=[claim]) == Finding(Verdict.PASS)
+    assert judge(expected).verdict is Verdict.ERROR, "a claim that nobody answered decides nothing"
+
+
+def test_a_broken_capture_claim_names_the_closest_packet() -> None:
+    claim = {
+        "at": "ext/server",
+        "match": {"ip.src": "203.0.113.1"},
+        "count": ">=1",
+        "ok": False,
+        "matched": 0,
+        "closest": {"headers": {"ip.src": "10.244.1.2"}},
+        "differences": ["ip.src"],
+    }
+    finding = judge(Expectation(captures=({},)), checks=[claim])
+    assert finding.verdict is Verdict.FAIL
+    assert finding.reasons == (
+        "0 packets at ext/server with ip.src 203.0.113.1, expected >=1; the closest has ip.src 10.244.1.2",
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,11 +67,6 @@ def test_all_claims_hold() -> None:
         (Expectation(endpoints=Spread(places=("shop/web-a", "shop/web-b"))), "answered by shop/web-c"),
         (Expectation(endpoints=Spread(places=("shop/web-*", "shop/db"))), "never answered: shop/db"),
         (Expectation(endpoints=Spread(count=2)), "answered by 3 endpoints"),
-        (Expectation(captures=(CaptureClaim("node/worker-2", {"ip.src": "1.2.3.4"}),)), "no packet at node"),
-        (
-            Expectation(captures=(CaptureClaim("node/worker-2", {"udp.dport": 4789}, present=False),)),
-            "1 packets",
-        ),
         (Expectation(response={"status": 404}), "HTTP status was 200, expected 404"),
         (Expectation(response={"body": "web-z"}), "expected 'web-z' in it"),
         (Expectation(fields={"rejections.0.name": "port-unreachable"}), "rejections.0.name was None"),
