@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from emulator.network.errors import NetworkError
 from emulator.network.kubenet import KubeNet
-from emulator.network.mn import CLI, Node, log_output, logger
+from emulator.network.mn import CLI, Node, log_error, log_output, logger
 
 
 class PlaceCLI(CLI):  # type: ignore[misc]
@@ -37,6 +38,14 @@ class PlaceCLI(CLI):  # type: ignore[misc]
         """Look for pods that came or went."""
         self._refresh()
         return str(super().precmd(line))
+
+    def onecmd(self, line: str) -> Any:
+        """Do one command; what the network refuses ends the command, not the prompt."""
+        try:
+            return super().onecmd(line)
+        except (NetworkError, OSError) as error:
+            log_error(f"*** {error}\n")
+            return False
 
     def do_EOF(self, line: str) -> Any:
         """Exit"""

@@ -30,6 +30,7 @@ _import_mininet()
 
 from mininet.cli import CLI  # noqa: E402
 from mininet.link import Intf, Link  # noqa: E402
+from mininet.log import error as log_error  # noqa: E402
 from mininet.log import lg as logger  # noqa: E402
 from mininet.log import output as log_output  # noqa: E402
 from mininet.net import Mininet  # noqa: E402
@@ -38,4 +39,4 @@ from mininet.node import Host, Node, OVSSwitch  # noqa: E402
 # Mininet's own initialisation demands the host's root and writes the host's sysctls.
 Mininet.inited = True
 
-__all__ = ["CLI", "Host", "Intf", "Link", "Mininet", "Node", "OVSSwitch", "log_output", "logger"]
+__all__ = ["CLI", "Host", "Intf", "Link", "Mininet", "Node", "OVSSwitch", "log_error", "log_output", "logger"]

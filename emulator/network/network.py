@@ -209,7 +209,9 @@ def _node_routes(wiring: Wiring, node: NodePlan) -> Iterable[HostRoute]:
 
 def _add_link(net: KubeNet, wiring: Wiring, link: Link, *, offload: bool) -> None:
     near, far = link.ends if link.ends[0].bridge else link.ends[::-1]
-    options = {"mtu": link.mtu, "shaped": shaping.is_shaped(link), "offload": offload}
+    # A node's encapsulated packets must be whole before they reach its bridge.
+    is_node = wiring.bridge(near.bridge).role is BridgeRole.NODE if near.bridge else False
+    options = {"mtu": link.mtu, "shaped": shaping.is_shaped(link), "offload": offload and not is_node}
     if near.bridge is None:
         raise ValueError(f"no end of the link {near.place} - {far.place} is a bridge")
     if far.bridge is None:

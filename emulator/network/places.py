@@ -11,6 +11,7 @@ from typing import Any
 
 from emulator.cluster.wiring import IPAddress, IPInterface
 from emulator.network.cables import HostEnd, HostRoute
+from emulator.network.errors import NetworkError
 from emulator.network.mn import Host, Node, OVSSwitch
 from emulator.network.names import netns_path
 from emulator.network.netlink import Netlink
@@ -33,8 +34,11 @@ class LateShell(Node):  # type: ignore[misc]
 
     @property
     def shell(self) -> subprocess.Popen[bytes] | None:
-        """The node's shell, started now if there is none."""
+        """The node's shell, started now if there is none. Raises NetworkError when its netns is gone."""
         if self._process is None and not self._is_starting:
+            if self.netns is not None and not self.netns.exists():
+                # Mininet would wait for the prompt of a shell that could not enter.
+                raise NetworkError(f"{self.name} has no network namespace (any more)")
             self._is_starting = True
             try:
                 Node.startShell(self)
