@@ -74,6 +74,8 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         self._switches: dict[int, Switch] = {}
         self._observed: Observed | None = None
         self._bridges: Mapping[int, Bridge] = {}
+        self._in_force = False
+        """Whether the engine believes that all switches hold some version."""
         self._bell = Doorbell()
         self._stopping = Event()
 
@@ -113,46 +115,46 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
                     }
                     programs = compile_cluster(state_of(observed.snapshot))
                     compiled = observed
-                self._acknowledge(observed.resource_version, self._install(programs))
+                self._acknowledge(observed.resource_version, *self._install(programs))
             except Exception as error:
                 # Whatever is wrong with these objects, the next ones may be right again.
                 log.exception("version %s could not be put in force", observed.resource_version)
                 self._post(observed.resource_version, {}, [f"{type(error).__name__}: {error}"])
 
-    def _install(self, programs: Mapping[str, FlowProgram]) -> Mapping[str, Outcome] | None:
-        """Bring all switches to their programs at the same time; None while one of them is missing."""
+    def _install(self, programs: Mapping[str, FlowProgram]) -> tuple[dict[str, Outcome], list[str]]:
+        """Bring all switches to their programs at once; tells what came of it, and who is missing."""
         under_way = []
-        outcomes: dict[str, Outcome] = {}
-        missing = [p.bridge for p in programs.values() if p.datapath_id not in self._switches]
+        missing = []
         for program in programs.values():
             switch = self._switches.get(program.datapath_id)
-            if switch is not None:
-                under_way.append((switch, switch.begin(program), program))
-        for switch, transaction, program in under_way:
-            if transaction is None:
-                outcomes[program.bridge] = Outcome(0, 0, ())
+            if switch is None:
+                missing.append(program.bridge)
             else:
-                outcomes[program.bridge] = switch.finish(transaction, program, CONFIRMATION_SECONDS)
-        if missing:
-            log.info("not connected yet: %s", ", ".join(missing))
-            return None
-        return outcomes
+                under_way.append((switch, switch.begin(program), program))
+        outcomes = {
+            program.bridge: switch.finish(transaction, program, CONFIRMATION_SECONDS)
+            for switch, transaction, program in under_way
+        }
+        if any(outcome.changed for outcome in outcomes.values()):
+            _let_caches_follow(under_way[0][0])
+        return outcomes, missing
 
-    def _acknowledge(self, version: str, outcomes: Mapping[str, Outcome] | None) -> None:
-        if outcomes is None:
+    def _acknowledge(self, version: str, outcomes: Mapping[str, Outcome], missing: list[str]) -> None:
+        if missing:
+            log.info("not connected: %s", ", ".join(missing))
+            if self._in_force:
+                self._post("0", {}, [f"{bridge} is not connected" for bridge in missing])
+            self._in_force = False
             return
-        _let_caches_follow()
-        errors = [f"{name}: {error}" for name, outcome in outcomes.items() for error in outcome.errors]
+        errors = [f"{bridge}: {error}" for bridge, outcome in outcomes.items() for error in outcome.errors]
         for error in errors:
             log.error("%s", error)
-        bridges = {}
-        for switch in self._switches.values():
-            program = switch.installed
-            if program is not None:
-                outcome = outcomes[program.bridge]
-                counts = {"added": outcome.added, "removed": outcome.removed}
-                bridges[program.bridge] = {"flows": len(program), **counts}
+        bridges = {
+            bridge: {"flows": outcome.flows, "added": outcome.added, "removed": outcome.removed}
+            for bridge, outcome in outcomes.items()
+        }
         self._post(version, bridges, errors)
+        self._in_force = True
 
     def _post(self, version: str, bridges: Mapping[str, Mapping[str, int]], errors: list[str]) -> None:
         body = {"resourceVersion": version, "bridges": bridges, "errors": errors}
@@ -176,11 +178,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         elif known is not None and known.datapath is datapath:
             known.lost()
             del self._switches[datapath.id]
-            bridge = self._bridges.get(datapath.id)
-            name = bridge.name if bridge else f"{datapath.id:#x}"
-            log.warning("%s has disconnected", name)
-            # Nothing is known to be in force until it is back and programmed.
-            hub.spawn(self._post, "0", {}, [f"{name} is not connected"])
+            self._bell.ring()
 
     @set_ev_cls(ofp_event.EventOFPErrorMsg, ANY_STATE)  # type: ignore[untyped-decorator]
     def _on_error(self, event: Any) -> None:
@@ -216,12 +214,16 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         return None if self._observed is None else self._observed.snapshot.wiring
 
 
-def _let_caches_follow() -> None:
+def _let_caches_follow(switch: Switch) -> None:
     """Return once the datapath's caches agree with the flow tables.
 
-    A barrier reply says that the tables have changed; packets of flows already cached follow a moment later.
+    A barrier reply says that the tables have changed; packets of flows already cached follow a moment later,
+    when revalidators have gone through them. They go at every change and else twice a second, so they are
+    sent once more while somebody waits. All bridges share the caches.
     """
     try:
-        unixctl.command("revalidator/wait")
+        with unixctl.asked("revalidator/wait") as done:
+            switch.touch()
+            done()
     except (OSError, ValueError, unixctl.ControlError) as error:
         log.warning("the datapath's caches could not be waited for: %s", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from eventlet import Timeout
 from eventlet.event import Event
@@ -24,9 +25,13 @@ log = logging.getLogger(__name__)
 class Outcome:
     """How a change of a switch ended; no errors means that it is in force."""
 
-    added: int
-    removed: int
-    errors: tuple[str, ...]
+    flows: int
+    """How many flows the switch holds now."""
+    added: int = 0
+    removed: int = 0
+    errors: tuple[str, ...] = ()
+    changed: bool = True
+    """False: there was nothing to do."""
 
 
 @dataclass
@@ -77,20 +82,28 @@ class Switch:
         )
         return self._transaction
 
-    def finish(self, transaction: _Transaction, program: FlowProgram, seconds: float) -> Outcome:
+    def finish(self, transaction: _Transaction | None, program: FlowProgram, seconds: float) -> Outcome:
         """Wait for the switch's word, at most `seconds`."""
         before = self.installed
+        if transaction is None:
+            return Outcome(len(program), changed=False)
         with Timeout(seconds, False):
             transaction.confirmed.wait()
         self._transaction = None
         errors = tuple(transaction.errors)
         if not transaction.confirmed.ready():
             self.datapath.close()
-            errors = (*errors, f"{program.bridge} did not confirm within {seconds:g} s")
-        if not errors:
-            self.installed = program
+            errors = (*errors, f"no confirmation within {seconds:g} s")
+        if errors:
+            return Outcome(len(before or ()), errors=errors)
+        self.installed = program
         change = diff(before, program)
-        return Outcome(len(change.add), len(change.remove), errors)
+        return Outcome(len(program), len(change.add), len(change.remove))
+
+    def touch(self) -> None:
+        """Write a flow once more as it is: Open vSwitch looks through its caches after any change."""
+        for flow in islice(self.installed or (), 1):
+            self._send([openflow.modify(self.datapath, flow)])
 
     def on_error(self, message: Message) -> None:
         """The switch refused something."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DEFAULT_RUNDIR = "/var/run/openvswitch"
@@ -26,15 +28,26 @@ def command(name: str, *arguments: str, seconds: float = 5.0) -> str:
 
     Raises ControlError when it is refused, OSError or ValueError when nobody answers.
     """
+    with asked(name, *arguments, seconds=seconds) as answer:
+        return answer()
+
+
+@contextmanager
+def asked(name: str, *arguments: str, seconds: float = 5.0) -> Iterator[Callable[[], str]]:
+    """Send a command, and give a function that waits for its output; raises what `command` raises."""
     request = json.dumps({"id": 0, "method": name, "params": arguments}).encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(seconds)
         connection.connect(str(control_socket()))
         connection.sendall(request)
-        answer = _read(connection)
-    if answer.get("error") is not None:
-        raise ControlError(str(answer["error"]).strip())
-    return str(answer["result"])
+
+        def answer() -> str:
+            found = _read(connection)
+            if found.get("error") is not None:
+                raise ControlError(str(found["error"]).strip())
+            return str(found["result"])
+
+        yield answer
 
 
 def _read(connection: socket.socket) -> dict[str, object]:

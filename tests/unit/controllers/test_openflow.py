@@ -150,7 +150,7 @@ def test_a_switch_that_stays_silent_is_hung_up_on() -> None:
     transaction = switch.begin(program)
     assert transaction is not None
     (error,) = switch.finish(transaction, program, 0.01).errors
-    assert "did not confirm" in error
+    assert "no confirmation" in error
     assert connection.closed
 
 
