@@ -66,8 +66,9 @@ class Fate:
 
     @property
     def refusal(self) -> Rejection | None:
-        """The first answer that is a refusal."""
-        return next((found for answer in self.answers if (found := rejection_of(answer))), None)
+        """The first answer, where it is a refusal. Later ones may be the end of a half-open connection:
+        the source's kernel knows nothing of what was crafted in its name."""
+        return rejection_of(self.answers[0]) if self.answers else None
 
     @property
     def outcome(self) -> Outcome:
