@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from host import state
-from inside import out, run
 
 from emulator.sandbox import Sandbox
+from tests.system.host import state
+from tests.system.inside import out, run
 
 pytestmark = pytest.mark.sandbox
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from host import await_end, files, members, namespaces_in_use, namespaces_of, state
 
 from emulator.sandbox import launch
+from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, state
 
 pytestmark = pytest.mark.sandbox
 

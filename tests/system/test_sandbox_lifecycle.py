@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from host import await_end, files, members, namespaces_in_use, namespaces_of, state
-from inside import add_bridge, out, run
 
 from emulator.sandbox import Sandbox, SandboxError, ServiceSpec, find, launch
 from emulator.sandbox import all as running
+from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, state
+from tests.system.inside import add_bridge, out, run
 
 pytestmark = pytest.mark.sandbox
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from inside import add_bridge, out
 
 from emulator.sandbox import Sandbox, SandboxError, ServiceSpec
+from tests.system.inside import add_bridge, out
 
 pytestmark = pytest.mark.sandbox
 
