@@ -49,6 +49,9 @@ class Listener(Protocol):
     def step(self, number: int, step: Step) -> None:
         """A step begins."""
 
+    def note(self, text: str) -> None:
+        """An action is done, or has something to say."""
+
     def check(self, result: CheckResult) -> None:
         """A check is decided."""
 
@@ -117,6 +120,7 @@ class Conductor:
             steps=tuple(steps),
             facts=facts,
             seconds=time.monotonic() - started,
+            exit_code=max((c.exit_code for step in steps for c in step.checks if c.exit_code), default=None),
         )
 
     def _step(self, number: int, step: Step) -> StepResult:
@@ -125,7 +129,9 @@ class Conductor:
         notes: list[str] = []
         for action in step.actions:
             result, said = self._act(action, step.line)
-            notes += said
+            for text in said:
+                notes.append(text)
+                self.listener.note(text)
             if result is not None:
                 checks.append(result)
                 self.listener.check(result)
@@ -223,7 +229,14 @@ class Conductor:
                     return self._log(check)
         except (ApiError, PlaceError, NotReady, OSError) as error:
             # Whatever keeps a check from being decided is an error of its own, never a pass.
-            return CheckResult(_asked(check), Verdict.ERROR, "error", (_said(error),), line=check.line)
+            return CheckResult(
+                _asked(check),
+                Verdict.ERROR,
+                "error",
+                (_said(error),),
+                line=check.line,
+                exit_code=_code(error),
+            )
 
     def _object(self, check: ObjectCheck) -> CheckResult:
         key = check.key
@@ -276,9 +289,14 @@ def _skipped(number: int, step: Step, failed: int) -> StepResult:
     return StepResult(number, step.name, Verdict.SKIP, checks, reason, line=step.line)
 
 
+def _code(error: BaseException) -> int | None:
+    """A server that fails is our bug; everything else is a matter of the scenario."""
+    return 4 if isinstance(error, ApiError) and error.code >= 500 else None
+
+
 def _said(error: BaseException) -> str:
     text = str(error.args[0]) if isinstance(error, TimeoutError) and error.args else str(error)
-    return text or type(error).__name__
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _asked(check: Check) -> str:

@@ -24,6 +24,8 @@ class CheckResult:
     report: Mapping[str, Any] | None = None
     controls: tuple[Mapping[str, Any], ...] = ()
     """The positive controls of an expected drop, with their outcomes."""
+    exit_code: int | None = None
+    """Set when what kept it from being decided has an exit code of its own."""
 
     def to_json(self) -> dict[str, Any]:
         """Its part of the Run contract."""

@@ -31,13 +31,17 @@ class TextReport:
     def ready(self, scenario: Scenario, facts: ClusterFacts) -> None:  # noqa: ARG002
         """What it runs on."""
         self.write(
-            f"topology {facts.topology}: {facts.nodes} nodes, {facts.pods} pods, {facts.services} services,"
-            f" up in {facts.seconds:.1f}s"
+            f"topology {facts.topology}: {_counted(facts.nodes, 'node')}, {_counted(facts.pods, 'pod')},"
+            f" {_counted(facts.services, 'service')}, up in {facts.seconds:.1f}s"
         )
 
     def step(self, number: int, step: Step) -> None:
         """A step's name."""
         self.write(f"\n{number}  {step.name}")
+
+    def note(self, text: str) -> None:
+        """What was done."""
+        self.write(self.style(f"   · {text}", "faint"))
 
     def check(self, result: CheckResult) -> None:
         """A check: what was asked, what was found, and what was expected where that differs."""
@@ -57,12 +61,9 @@ class TextReport:
             )
 
     def done(self, step: StepResult) -> None:
-        """What a step noted, or why it was skipped."""
+        """Why a step was skipped."""
         if step.verdict is Verdict.SKIP:
             self.write(self.style(f"\n{step.number}  {step.name}   skipped: {step.notes[0]}", "faint"))
-            return
-        for note in step.notes:
-            self.write(self.style(f"   · {note}", "faint"))
 
     def scenario_done(self, result: ScenarioResult) -> None:
         """The count."""
@@ -82,6 +83,10 @@ class TextReport:
 
     def _headline(self, verdict: Verdict) -> str:
         return self.style(verdict.value.upper(), STYLES[verdict])
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def counts(result: ScenarioResult | RunResult) -> str:

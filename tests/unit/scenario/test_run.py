@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from emulator.api.errors import ApiError
+
 from ..cli.conftest import Invoke
 from ..cli.conftest import cluster as cluster
 from ..cli.conftest import invoke as invoke
@@ -144,6 +146,18 @@ def test_a_bug_is_4(invoke: Invoke, cluster: FakeCluster, files: Path) -> None:
 
     cluster.answer = explode
     assert invoke("run", "topic/one").exit_code == 4
+
+
+def test_a_server_that_fails_is_4_and_the_rest_is_still_told(
+    invoke: Invoke, cluster: FakeCluster, files: Path
+) -> None:
+    def fail(*ends: Any) -> Any:
+        raise ApiError(500, "InternalError", "it got itself in trouble")
+
+    cluster.answer = fail
+    result = invoke("run", "topic/one", "--keep-going")
+    assert result.exit_code == 4
+    assert "2 undecided" in result.stdout
 
 
 def test_unknown_scenario(invoke: Invoke, files: Path) -> None:
