@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import errno
 import http.client
-import io
 import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from emulator.probes.observation import HttpReply
 from emulator.probes.request import HttpGet, IPAddress, ProbeRequest
+from emulator.probes.web import Conversation
 
 _IP_MTU_DISCOVER, _IP_PMTUDISC_DO, _IPV6_MTU_DISCOVER = 10, 2, 23
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
-_MOST_RESPONSE = 1 << 20
 _NOTICE = 0.05
 """Seconds for the kernel to tell a socket of an ICMP error that a capture has already seen."""
 REPLY_GRACE = 0.25
@@ -58,6 +57,8 @@ class Attempt:
     message: str = ""
     http: HttpReply | None = None
     reply: bytes | None = None
+    exchanges: int = 0
+    """HTTP responses that came."""
 
 
 def make_socket(
@@ -98,7 +99,7 @@ async def connect(
     overlooks one that comes while the connecting call is still under way, and tries again.
     """
     loop = asyncio.get_running_loop()
-    started, port, stage = time.perf_counter(), None, "handshake"
+    started, port = time.perf_counter(), None
     try:
         with sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,12 +112,11 @@ async def connect(
             elapsed = (time.perf_counter() - started) * 1000
             if request.http is None:
                 return Attempt(index, Ending.ANSWERED, port, elapsed)
-            stage = "response"
-            exchanging = _http(sock, address, request.target.port, request.http)
-            reply = await asyncio.wait_for(exchanging, request.timeout)
-            return Attempt(index, Ending.ANSWERED, port, elapsed, http=reply)
+            reply, count, ending = await _browse(sock, address, request, request.http)
+            said = "" if ending is Ending.ANSWERED else f"HTTP response {count + 1} did not come"
+            return Attempt(index, ending, port, elapsed, said, reply, exchanges=count)
     except TimeoutError:
-        return Attempt(index, Ending.SILENT, port, message="" if stage == "handshake" else "no HTTP response")
+        return Attempt(index, Ending.SILENT, port)
     except http.client.HTTPException as error:
         return Attempt(index, Ending.FAILED, port, message=f"not an HTTP response: {error!r}")
     except OSError as error:
@@ -145,6 +145,29 @@ async def exchange(
             return Attempt(index, Ending.ANSWERED, port, elapsed, reply=reply)
     except OSError as error:
         return Attempt(index, _ending(error), port, message=_text(error))
+
+
+async def _browse(
+    sock: socket.socket, address: IPAddress, request: ProbeRequest, get: HttpGet
+) -> tuple[HttpReply | None, int, Ending]:
+    """Exchange requests and responses; the last response, how many came, and how it ended."""
+    conversation = await Conversation.over(sock, get, address, request.target.port)
+    reply, count = None, 0
+    try:
+        while True:
+            wanted = "keep-alive" if count + 1 < request.exchanges else "close"
+            reply = await asyncio.wait_for(conversation.ask(wanted), request.timeout)
+            count += 1
+            if count == request.exchanges:
+                return reply, count, Ending.ANSWERED
+            if await conversation.is_closed_within(request.interval):
+                return reply, count, Ending.REFUSED
+    except TimeoutError:
+        return reply, count, Ending.SILENT
+    except OSError as error:
+        return reply, count, _ending(error)
+    finally:
+        conversation.close()
 
 
 async def _settled(pending: asyncio.Future[None], refused: asyncio.Event, timeout: float) -> bool:
@@ -231,36 +254,6 @@ class Echo:
         kind, _, _, identifier, _ = struct.unpack_from("!BBHHH", data)
         if kind == (0 if self._is_v4 else 129) and identifier in self._waiting:
             self._waiting[identifier].set()
-
-
-async def _http(sock: socket.socket, address: IPAddress, port: int | None, get: HttpGet) -> HttpReply:
-    loop = asyncio.get_running_loop()
-    literal = f"[{address}]" if address.version == 6 else str(address)
-    lines = [f"{get.method} {get.path or '/'} HTTP/1.1", f"Host: {get.host or f'{literal}:{port}'}"]
-    fields = {"User-Agent": "mininetes", "Accept": "*/*", "Connection": "close", **get.headers}
-    if get.body:
-        fields["Content-Length"] = str(len(get.body))
-    lines += [f"{name}: {value}" for name, value in fields.items()]
-    await loop.sock_sendall(sock, ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + get.body)
-    data = bytearray()
-    while (chunk := await loop.sock_recv(sock, 65_536)) and len(data) < _MOST_RESPONSE:
-        data += chunk
-    return parse_http(bytes(data), get.method)
-
-
-def parse_http(data: bytes, method: str = "GET") -> HttpReply:
-    """Read a whole HTTP response. Raises http.client.HTTPException when it is none."""
-    response = http.client.HTTPResponse(_Bytes(data), method=method)  # type: ignore[arg-type]
-    response.begin()
-    body = response.read().decode("utf-8", "replace")
-    return HttpReply(response.status, response.reason, dict(response.getheaders()), body)
-
-
-class _Bytes:
-    """The one socket method that HTTPResponse uses."""
-
-    def __init__(self, data: bytes) -> None:
-        self.makefile: Callable[[str], io.BytesIO] = lambda _mode: io.BytesIO(data)
 
 
 def _ending(error: OSError) -> Ending:

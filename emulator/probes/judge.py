@@ -89,6 +89,7 @@ def judge(case: Judgement) -> Observation:
         dict(errors),
         _notes(case, keys, endpoints),
         _responses(case.attempts),
+        sum(attempt.exchanges for attempt in case.attempts) if request.exchanges > 1 else 0,
         len(replies),
         replies[0].decode("utf-8", "backslashreplace") if replies else "",
         case.address,
@@ -189,6 +190,6 @@ def _notes(case: Judgement, keys: Sequence[Key], endpoints: Mapping[str, int]) -
         notes.append(f"{unseen} were answered though the capture at the source did not see them leave")
     if case.request.target.candidates and endpoints.get(UNKNOWN_ENDPOINT):
         notes.append(f"{endpoints[UNKNOWN_ENDPOINT]} were answered by none of the places that may answer")
-    silent = Counter(attempt.message for attempt in case.attempts if attempt.ending is Ending.SILENT)
-    notes += [f"{message} ({count})" for message, count in silent.items() if message]
+    broken = Counter(a.message for a in case.attempts if a.ending in (Ending.SILENT, Ending.REFUSED))
+    notes += [f"{message} ({count})" for message, count in broken.items() if message.startswith("HTTP")]
     return tuple(notes)

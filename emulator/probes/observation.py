@@ -134,6 +134,8 @@ class Observation:
     notes: tuple[str, ...] = ()
     """Doubts about the evidence: a place that could not be watched, packets lost by a capture."""
     http: tuple[tuple[HttpReply, int], ...] = ()
+    exchanges: int = 0
+    """HTTP: responses in all, where each connection was to have several."""
     replies: int = 0
     """UDP: datagrams that were answered."""
     reply: str = ""
@@ -199,6 +201,7 @@ class Observation:
                 }
                 for reply, count in self.http
             ],
+            "exchanges": self.exchanges,
             "replies": self.replies,
             "reply": self.reply,
             "milliseconds": times

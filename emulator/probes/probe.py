@@ -159,12 +159,14 @@ class _Run:
         kind = socket.SOCK_STREAM if self.request.protocol is Protocol.TCP else socket.SOCK_DGRAM
         make = partial(make_socket, self.request, self.address, kind)
         slots = Slots(_AT_ONCE, _MOST_SOCKETS)
+        pace = Pace(self.request.interval if self.request.exchanges == 1 else 0)
         running: list[asyncio.Task[Attempt]] = []
         for first in range(0, self.request.count, _AT_ONCE):
             size = min(_AT_ONCE, self.request.count - first)
             await slots.room_for(size)
             sockets = await within(self.source.netns, partial(_several, make, size))
             for index, sock in enumerate(sockets, first):
+                await pace.turn(index)
                 running.append(await slots.start(self._attempt(index, sock)))
         return list(await asyncio.gather(*running))
 
@@ -178,14 +180,13 @@ class _Run:
         protocol = socket.IPPROTO_ICMP if self.address.version == 4 else socket.IPPROTO_ICMPV6
         make = partial(make_socket, self.request, self.address, socket.SOCK_RAW, protocol)
         echo = Echo(await within(self.source.netns, make), self.address)
-        slots = Slots(_AT_ONCE, _MOST_SOCKETS)
+        slots, pace = Slots(_AT_ONCE, _MOST_SOCKETS), Pace(self.request.interval)
         try:
-            running = [
-                await slots.start(
-                    echo.ask(index, self.marks.payload(index), self.request.timeout, self._events[index])
-                )
-                for index in range(self.request.count)
-            ]
+            running: list[asyncio.Task[Attempt]] = []
+            for index, refused in enumerate(self._events):
+                await pace.turn(index)
+                asking = echo.ask(index, self.marks.payload(index), self.request.timeout, refused)
+                running.append(await slots.start(asking))
             return list(await asyncio.gather(*running))
         finally:
             echo.close()
@@ -221,6 +222,22 @@ class _Run:
         elif self._reached >= self.request.count or self.request.count == 1:
             for event in self._events:
                 event.set()
+
+
+class Pace:
+    """Lets attempts start one interval after another."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._loop = asyncio.get_running_loop()
+        self._start = self._loop.time()
+
+    async def turn(self, index: int) -> None:
+        """Wait for the turn of attempt `index`."""
+        if self._interval:
+            due = asyncio.Event()
+            self._loop.call_at(self._start + index * self._interval, due.set)
+            await due.wait()
 
 
 class Slots:

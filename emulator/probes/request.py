@@ -100,6 +100,10 @@ class ProbeRequest:
     count: int = 1
     timeout: float = DEFAULT_TIMEOUT
     """Seconds to wait for each answer."""
+    interval: float = 0
+    """Seconds between the starts of attempts; with several `exchanges`, between those of one connection."""
+    exchanges: int = 1
+    """HTTP: requests on each connection, which stays open between them."""
     family: Family | None = None
     http: HttpGet | None = None
     payload: bytes | None = None
@@ -124,6 +128,10 @@ class ProbeRequest:
             raise RequestError(f"{self.protocol} to {self.target.name} needs a port")
         if self.http is not None and self.protocol is not Protocol.TCP:
             raise RequestError("HTTP needs a TCP port")
+        if self.interval < 0 or self.exchanges < 1:
+            raise RequestError("interval must not be negative, and exchanges at least 1")
+        if self.exchanges > 1 and self.http is None:
+            raise RequestError("several exchanges on one connection need HTTP")
         if self.source_port is not None and self.count > 1:
             raise RequestError("a source port can be used by one connection at a time: count must be 1")
 
@@ -148,8 +156,9 @@ def parse_port(text: str) -> tuple[int | None, Protocol]:
 def request_of(body: Mapping[str, Any], source: str, target: Target, protocol: Protocol) -> ProbeRequest:
     """The request in a JSON body, its ends already resolved. Raises RequestError.
 
-    Reads `count`, `timeout`, `family`, `http` (a URL, or an object with path, host, method, headers and
-    body), `payload`, `size`, `ttl`, `dontFragment`, `sourceAddress`, `sourcePort`, `captures`, `packet`.
+    Reads `count`, `timeout`, `interval`, `exchanges`, `family`, `http` (a URL, or an object with path, host,
+    method, headers and body), `payload`, `size`, `ttl`, `dontFragment`, `sourceAddress`, `sourcePort`,
+    `captures`, `packet`.
     """
     try:
         family, own, payload = body.get("family"), body.get("sourceAddress"), body.get("payload")
@@ -161,6 +170,8 @@ def request_of(body: Mapping[str, Any], source: str, target: Target, protocol: P
             protocol,
             count=int(body.get("count", 1)),
             timeout=float(body.get("timeout") or DEFAULT_TIMEOUT),
+            interval=float(body.get("interval") or 0),
+            exchanges=int(body.get("exchanges") or 1),
             family=family,
             http=http_get(body["http"]) if body.get("http") else None,
             payload=None if payload is None else str(payload).encode(),

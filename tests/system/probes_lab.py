@@ -11,6 +11,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -94,18 +95,21 @@ def bound(family: socket.AddressFamily, kind: socket.SocketKind, port: int) -> s
 
 
 async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    head = await reader.readline()
-    while (line := await reader.readline()).strip():
-        head += line
-    if not head:
-        pass
-    elif head.startswith(b"GET /silent"):
-        await reader.read()
-    else:
-        host = next(line for line in head.split(b"\r\n") if line.startswith(b"Host: "))
+    while head := [line async for line in request_lines(reader)]:
+        if head[0].startswith(b"GET /silent"):
+            await reader.read()
+            break
+        host = next(line for line in head if line.startswith(b"Host: "))
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(host), host))
+        if head[0].startswith(b"GET /once") or b"Connection: close" in head:
+            break
     writer.close()
+
+
+async def request_lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while line := (await reader.readline()).strip():
+        yield line
 
 
 class UdpEcho(asyncio.DatagramProtocol):

@@ -183,10 +183,31 @@ def test_http(lab: Lab, family: int) -> None:
     assert (response["status"], response["body"], response["count"]) == (200, "Host: shop.example", 3)
 
 
+@both_families
+def test_a_connection_that_stays_open_for_several_requests(lab: Lab, family: int) -> None:
+    answer = at_server(lab, family, "8080/tcp", http="/", exchanges=5, interval=0.02, count=2)
+    assert answer["outcomes"] == {"connected": 2}
+    assert answer["exchanges"] == 10
+    assert answer["seen"][0]["count"] == 2
+
+
+def test_a_connection_that_the_server_ends_early_is_rejected(lab: Lab) -> None:
+    answer = at_server(lab, 4, "8080/tcp", http="/once", exchanges=5, interval=0.5)
+    assert answer["outcome"] == "rejected"
+    assert answer["exchanges"] == 1
+    assert answer["notes"] == ["HTTP response 2 did not come (1)"]
+
+
+def test_attempts_can_be_spread_over_time(lab: Lab) -> None:
+    started = time.monotonic()
+    assert at_server(lab, 4, "8080/tcp", count=10, interval=0.05)["outcomes"] == {"connected": 10}
+    assert time.monotonic() - started >= 0.45
+
+
 def test_an_http_server_that_says_nothing_is_dropped_with_a_note(lab: Lab) -> None:
     answer = at_server(lab, 4, "8080/tcp", http="/silent", timeout=0.3)
     assert answer["outcome"] == "dropped"
-    assert answer["notes"] == ["no HTTP response (1)"]
+    assert answer["notes"] == ["HTTP response 1 did not come (1)"]
 
 
 @both_families

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
 
 from emulator.probes.capture import Direction, Record
-from emulator.probes.clients import Attempt, Ending, parse_http
+from emulator.probes.clients import Attempt, Ending
 from emulator.probes.evidence import Evidence, Handshakes, Marks, Recogniser, aligned
 from emulator.probes.judge import Judgement, judge
 from emulator.probes.observation import Observation, Outcome
 from emulator.probes.request import ProbeRequest, Protocol, Target
+from emulator.probes.web import parse_http
 
 from .by_hand import ETHERNET
 
