@@ -29,6 +29,8 @@ WATCHED_BY_CONTROLLER = frozenset(
 )
 """Changes of these kinds may change flow tables; readiness waits for the controller to have seen them."""
 
+_SCAPY_WAITS = 60.0
+"""Seconds that the worker with Scapy, slow to load, leaves the processors to a cluster that starts."""
 _WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
 
 
@@ -46,7 +48,7 @@ class Engine:
         self.network_built = False
         self.kubelets = Kubelets(run_dir, self.store)
         self.workshop = Workshop()
-        """Builds crafted packets; its process starts with the first of them."""
+        """Builds crafted packets."""
         settings = Settings(
             ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
         )
@@ -75,6 +77,8 @@ class Engine:
             self.network_built = True
             self.pulse.beat()
             tasks.create_task(pods.run())
+            await self.wait_ready(_SCAPY_WAITS)
+            await self.workshop.start()
 
     async def wait_ready(self, timeout: float) -> Readiness:
         """Wait until everything in the store is in force, or `timeout` seconds."""

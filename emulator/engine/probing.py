@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from emulator.api.errors import ApiError, bad_request
@@ -54,7 +55,12 @@ async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> Jso
         raise bad_request(str(error)) from error
     except UnknownPlaceError as error:
         raise ApiError(404, "NotFound", str(error)) from error
-    return {**observation.as_json(), "spec": None}
+    report = observation.as_json()
+    for seen in report["seen"]:
+        owner = chart.directory.owner(ip_address(seen["source"]))
+        if owner:
+            seen["sourcePlace"] = owner
+    return report
 
 
 def _request(chart: Map, body: JsonObject) -> ProbeRequest:

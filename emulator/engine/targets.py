@@ -58,7 +58,7 @@ class Directory:
                 self._external_addresses(place.name)
                 return str(place)
             case PlaceKind.ADDRESS:
-                owner = self._owner(ip_address(place.name))
+                owner = self.owner(ip_address(place.name))
                 if owner:
                     return owner
         raise UnknownPlaceError(
@@ -116,7 +116,7 @@ class Directory:
             if address in _frontends(service):
                 chosen = [p for p in service.ports if p.port == port and p.protocol.lower() == protocol]
                 return Resolved(str(address), (address,), _distinct(self._endpoint_places(chosen)), port)
-        owner = self._owner(address)
+        owner = self.owner(address)
         if owner and owner.startswith("node/"):
             return Resolved(str(address), (address,), self._behind_node_port(owner, port, protocol), port)
         return Resolved(str(address), (address,), (owner,) if owner else (), port)
@@ -133,7 +133,7 @@ class Directory:
     def _endpoint_places(self, ports: Iterable[ServicePort]) -> Iterator[str]:
         for port in ports:
             for endpoint in port.endpoints:
-                place = self._owner(endpoint.address)
+                place = self.owner(endpoint.address)
                 if place:
                     yield place
 
@@ -180,7 +180,7 @@ class Directory:
         known = ", ".join(f"ext/{host.name}" for host in self.state.wiring.external)
         raise UnknownPlaceError(f"no host ext/{name} outside the cluster; there are {known}")
 
-    def _owner(self, address: IPAddress) -> str | None:
+    def owner(self, address: IPAddress) -> str | None:
         """The place that has `address` on an interface."""
         wiring = self.state.wiring
         for node in wiring.nodes:
