@@ -13,3 +13,7 @@ class NetemUnavailable(NetworkError):  # noqa: N818 - says what is the matter
 
 class VxlanUnavailable(NetworkError):  # noqa: N818 - says what is the matter
     """This kernel cannot make VXLAN devices, so there is no overlay; a routed topology works."""
+
+
+class KernelDatapathUnavailable(NetworkError):  # noqa: N818 - says what is the matter
+    """This kernel has no Open vSwitch datapath; the netdev datapath works."""

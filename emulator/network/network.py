@@ -22,6 +22,7 @@ from emulator.cluster.wiring import (
 )
 from emulator.network import netns, shaping
 from emulator.network.cables import BridgeEnd, HostRoute, RemoteEnd, Tunnel
+from emulator.network.datapath import refuse_without_kernel_datapath
 from emulator.network.kubenet import KubeNet
 from emulator.network.names import netns_name, netns_path
 from emulator.network.places import ExternalHost, NodeHost, PlaceHost, PodHost
@@ -70,8 +71,11 @@ class Network:
     def build(self) -> None:
         """Make bridges, nodes, external hosts, links and tunnels; returns when all ports forward.
 
-        Raises NetemUnavailable and VxlanUnavailable where the kernel lacks what the topology needs.
+        Raises NetemUnavailable, VxlanUnavailable and KernelDatapathUnavailable where the kernel lacks what
+        is asked for.
         """
+        if self._settings.datapath == "kernel":
+            refuse_without_kernel_datapath()
         shaping.refuse_impossible(self._wiring.links)
         with self._lock:
             sketch(self.net, self._wiring, self._settings)

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,7 +32,7 @@ from emulator.network.names import netns_path
 from emulator.network.network import Network, PodAttachment, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = Settings(ovs=Path(os.environ["OVS_RUNDIR"]))
+SETTINGS = Settings(ovs=Path(os.environ["OVS_RUNDIR"]), offload="offload" in sys.argv)
 Report = dict[str, Any]
 
 
@@ -56,6 +57,29 @@ def output(*argv: str, place: str | None = None) -> str:
 def succeeds(*argv: str, place: str) -> bool:
     enter = ["nsenter", f"--net={netns_path(place)}"]
     return subprocess.run([*enter, *argv], check=False, capture_output=True).returncode == 0
+
+
+def transfers(source: str, destination: str, address: str) -> bool:
+    """Whether a megabyte arrives over TCP: lost checksums and outsized segments show here, not in a ping."""
+    data = os.urandom(1 << 20)
+    (listener,) = netns.inside([(netns_path(destination), lambda: socket.create_server((address, 0)))])
+    (client,) = netns.inside([(netns_path(source), lambda: socket.socket())])
+    with listener, client:
+        for end in (listener, client):
+            end.settimeout(10)
+        try:
+            client.connect((address, listener.getsockname()[1]))
+            sending = threading.Thread(target=client.sendall, args=(data,), daemon=True)
+            sending.start()
+            server, _ = listener.accept()
+            with server:
+                server.settimeout(10)
+                received = b""
+                while len(received) < len(data) and (piece := server.recv(1 << 16)):
+                    received += piece
+        except TimeoutError:
+            return False
+    return received == data
 
 
 def ip_json(*argv: str, place: str | None = None) -> Any:
@@ -147,7 +171,9 @@ def connect(topology: str) -> Report:
             "ping", "-c2", "-i0.1", "-W2", str(two.addresses[1].ip), place=f"node/{one.name}"
         ),
     }
+    report["nodes_tcp"] = transfers(f"node/{one.name}", f"node/{two.name}", str(two.addresses[0].ip))
     if plan.mode is Mode.OVERLAY:
+        report["pods_tcp"] = transfers(here.place, there.place, target)
         report["pods"] = succeeds("ping", "-c2", "-i0.1", "-W2", target, place=here.place)
         report["largest"] = succeeds("ping", "-c1", "-Mdo", "-s1422", "-W2", target, place=here.place)
         report["too_large"] = succeeds("ping", "-c1", "-Mdo", "-s1423", "-W2", target, place=here.place)
@@ -319,4 +345,4 @@ CASES: Mapping[str, Callable[..., Report]] = {
 }
 
 if __name__ == "__main__":
-    print(json.dumps(CASES[sys.argv[1]](*(sys.argv[2:] if sys.argv[1] == "connect" else ()))))
+    print(json.dumps(CASES[sys.argv[1]](*(sys.argv[2:3] if sys.argv[1] == "connect" else ()))))

@@ -74,11 +74,20 @@ def test_packets_cross_bridges_links_and_tunnels(box: Sandbox) -> None:
     seen = lab(box, "connect", "three-node")
     assert seen.pop("encapsulated") >= 2
     assert seen.pop("too_large") is False, "1451 bytes with DF leave no pod"
-    assert seen == {"nodes": True, "nodes_ipv6": True, "pods": True, "largest": True}
+    assert seen == dict.fromkeys(("nodes", "nodes_ipv6", "nodes_tcp", "pods", "pods_tcp", "largest"), True)
+
+
+def test_offload_breaks_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MININETES_HOME", str(tmp_path))
+    with launch("network", offload=True) as box:
+        seen = lab(box, "connect", "three-node", "offload")
+    assert seen["nodes_tcp"]
+    assert seen["pods_tcp"]
 
 
 def test_a_routed_topology_needs_no_tunnel(box: Sandbox) -> None:
-    assert lab(box, "connect", "three-node-routed") == {"nodes": True, "nodes_ipv6": True}
+    seen = lab(box, "connect", "three-node-routed")
+    assert seen == dict.fromkeys(("nodes", "nodes_ipv6", "nodes_tcp"), True)
 
 
 def test_a_restarted_engine_adopts_and_mends(box: Sandbox) -> None:

@@ -9,7 +9,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
 
-from emulator.network import rtnl
+from emulator.network import datapath, rtnl
+from emulator.network.errors import KernelDatapathUnavailable
 from emulator.network.netlink import Netlink, NetlinkError, attribute, attributes
 
 
@@ -57,3 +58,15 @@ def test_deleting_what_is_not_there_is_no_error() -> None:
     or_not_ours_to_delete = replace(request, tolerate=(*request.tolerate, errno.EPERM))
     with Netlink() as netlink:
         netlink.execute([or_not_ours_to_delete] * 200)
+
+
+def test_the_kernel_says_whether_it_has_a_datapath() -> None:
+    assert datapath.has_kernel_datapath() in (True, False)
+
+
+def test_a_missing_datapath_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datapath, "has_kernel_datapath", lambda: False)
+    with pytest.raises(KernelDatapathUnavailable, match="--datapath netdev"):
+        datapath.refuse_without_kernel_datapath()
+    monkeypatch.setattr(datapath, "has_kernel_datapath", lambda: True)
+    datapath.refuse_without_kernel_datapath()
