@@ -31,15 +31,17 @@ def capture(session: Session, wish: Wish) -> None:
     import json
 
     cluster = session.connect(wish.name)
-    places = [str(parse_place(place, wish.namespace)) for place in wish.places]
+    places = [_place(place, wish.namespace) for place in wish.places]
     with ExitStack() as stack:
         file = stack.enter_context(Path(wish.write).open("wb")) if wish.write else None
         packets = cluster.capture(
             places, filter=wish.expression, seconds=wish.seconds, count=wish.count, file=file
         )
-        session.terminal.note(f"capturing at {', '.join(places)}; Ctrl-C ends it")
         try:
             for packet in packets:
+                if "armed" in packet:
+                    session.terminal.note(f"capturing at {', '.join(packet['armed'])}; Ctrl-C ends it")
+                    continue
                 session.terminal.out(json.dumps(packet) if wish.output == "json" else line(packet))
         except KeyboardInterrupt:
             # Ctrl-C is the ordinary end of a capture without --for or --count.
@@ -47,6 +49,12 @@ def capture(session: Session, wish: Wish) -> None:
                 raise
     if wish.write:
         session.terminal.note(f"wrote {wish.write}")
+
+
+def _place(text: str, namespace: str) -> str:
+    """Canonical; but a single word may be a switch port's own name, which the engine knows."""
+    bare = "/" not in text and namespace == "default"
+    return text if bare else str(parse_place(text, namespace))
 
 
 def line(packet: JsonObject) -> str:
