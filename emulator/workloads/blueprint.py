@@ -59,11 +59,16 @@ class Blueprint:
     directory: str
     read_only_root: bool
     open_stdin: bool
+    files: Mapping[Path, str]
+    """What has to be in files outside before the container's first process starts."""
     termination_log: Path
     notices: tuple[str, ...]
 
     def specification(self) -> ContainerSpec:
-        """What the spawner is told."""
+        """What the spawner is told; the files that it names are there when this returns. Raises OSError."""
+        for path, content in self.files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
         run = self.plan if isinstance(self.plan, Run) else None
         return ContainerSpec(
             hostname=self.hostname,
@@ -108,7 +113,6 @@ class Workshop:
             raise ConfigError(str(error)) from error
         credentials, notices = _credentials(pod, container)
         own = self.directory / "containers" / container["name"]
-        own.mkdir(parents=True, exist_ok=True)
         hostname = kernel_hostname_of(pod, self.dns.domain)
         home = {"HOME": "/" if credentials.uid else "/root"}
         defaults = {
@@ -130,13 +134,14 @@ class Workshop:
         if isinstance(chosen, Run) and chosen.busybox and "PATH" not in links:
             expanded["PATH"] = f"{BUSYBOX}:{PATH}"
         termination_log = own / "termination-log"
-        termination_log.write_bytes(b"")
+        managed = self._managed_files(pod, hostname, mounts)
+        writable = _writable(chosen, own, mounts)
         return Blueprint(
             plan=chosen,
             environment=expanded,
             mounts=(
-                *self._managed_files(pod, hostname, mounts),
-                *_writable(chosen, own, mounts),
+                *(Mount(str(self.directory / name), f"/etc/{name}") for name in managed),
+                *(Mount(str(directory), target) for target, directory in writable.items()),
                 *self._tools(),
                 Mount(
                     str(termination_log), container.get("terminationMessagePath") or "/dev/termination-log"
@@ -148,11 +153,16 @@ class Workshop:
             directory=directory,
             read_only_root=bool((container.get("securityContext") or {}).get("readOnlyRootFilesystem")),
             open_stdin=bool(container.get("stdin")),
+            files={
+                termination_log: "",
+                **{self.directory / name: content for name, content in managed.items()},
+                **{page: chosen.writable[target] for target, page in _pages(writable)},
+            },
             termination_log=termination_log,
             notices=notices,
         )
 
-    def _managed_files(self, pod: JsonObject, hostname: str, mounts: Sequence[Mount]) -> Iterator[Mount]:
+    def _managed_files(self, pod: JsonObject, hostname: str, mounts: Sequence[Mount]) -> Mapping[str, str]:
         """The files below /etc that kubelet writes, but for those that a volume covers."""
         files = {
             "hostname": f"{hostname}\n",
@@ -160,12 +170,7 @@ class Workshop:
             "resolv.conf": resolv_conf(pod, self.dns),
         }
         covered = {mount.target for mount in mounts}
-        for name, content in files.items():
-            path = self.directory / name
-            if not path.exists() or path.read_text() != content:
-                path.write_text(content)
-            if f"/etc/{name}" not in covered:
-                yield Mount(str(path), f"/etc/{name}")
+        return {name: content for name, content in files.items() if f"/etc/{name}" not in covered}
 
     def _tools(self) -> Iterator[Mount]:
         for tool in sorted(self.tools.iterdir()) if self.tools.is_dir() else ():
@@ -189,16 +194,16 @@ class _Availability:
         return path.parts[1] in SHARED_DIRECTORIES and os.access(path, os.X_OK)
 
 
-def _writable(chosen: Plan, own: Path, mounts: Sequence[Mount]) -> Iterator[Mount]:
-    """Directories of the image that its container may change, such as a document root."""
-    for target, page in chosen.writable.items():
-        if any(mount.target == target for mount in mounts):
-            continue
-        directory = own / "files" / PurePosixPath(target).name
-        if not directory.exists():
-            directory.mkdir(parents=True)
-            (directory / "index.html").write_text(page)
-        yield Mount(str(directory), target)
+def _writable(chosen: Plan, own: Path, mounts: Sequence[Mount]) -> Mapping[str, Path]:
+    """Directories of the image that its container may change, such as a document root, and where they are."""
+    covered = {mount.target for mount in mounts}
+    names = {target: own / "files" / PurePosixPath(target).name for target in chosen.writable}
+    return {target: directory for target, directory in names.items() if target not in covered}
+
+
+def _pages(writable: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+    """The first index.html of each directory that has not been made yet."""
+    return ((target, path / "index.html") for target, path in writable.items() if not path.exists())
 
 
 def _credentials(pod: JsonObject, container: JsonObject) -> tuple[Credentials, tuple[str, ...]]:

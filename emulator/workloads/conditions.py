@@ -9,6 +9,8 @@ from typing import NamedTuple
 from emulator.api.objects import JsonObject
 from emulator.workloads.records import Record, Terminated, is_initialized, plain, timestamp
 
+_OWN = frozenset({"PodScheduled", "Initialized", "ContainersReady", "Ready"})
+
 
 class _Verdict(NamedTuple):
     kind: str
@@ -18,18 +20,26 @@ class _Verdict(NamedTuple):
 
 
 def conditions(
-    pod: JsonObject, phase: str, init: Sequence[Record], containers: Sequence[Record], now: datetime
+    pod: JsonObject,
+    phase: str,
+    init: Sequence[Record],
+    containers: Sequence[Record],
+    before: Sequence[JsonObject],
+    now: datetime,
 ) -> list[JsonObject]:
-    """`status.conditions`: kubelet's own, then those that others have set on `pod`."""
-    old = {entry["type"]: entry for entry in (pod.get("status") or {}).get("conditions") or ()}
+    """`status.conditions`: kubelet's own, then those that others have set on `pod`.
+
+    `before` is what this function returned last: a condition that holds on keeps its time.
+    """
+    given = (pod.get("status") or {}).get("conditions") or ()
+    old = {entry["type"]: entry for entry in (*given, *(entry for entry in before if entry["type"] in _OWN))}
     verdicts = [
         _Verdict("PodScheduled", True),
         _initialized(pod, phase, init),
         *_readiness(pod, phase, init, containers),
     ]
     made = [_condition(verdict, old.get(verdict.kind), now) for verdict in verdicts]
-    own = {verdict.kind for verdict in verdicts}
-    return [*made, *(entry for kind, entry in old.items() if kind not in own)]
+    return [*made, *(entry for kind, entry in old.items() if kind not in _OWN)]
 
 
 def _initialized(pod: JsonObject, phase: str, init: Sequence[Record]) -> _Verdict:

@@ -20,13 +20,8 @@ class Log:
     """The log of one run of a container."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._times = path.with_suffix(".times")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._clock = os.open(
-            self._times, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        self._file = self._clock = -1
         self._size = 0
         self._dropped = 0
         self._grown: set[asyncio.Event] = set()
@@ -37,6 +32,8 @@ class Log:
         """Append what a container wrote just now."""
         if self._closed or not text:
             return
+        if self._file < 0:
+            self._open()
         if self._size + len(text) > LARGEST:
             self._drop_older_half()
         now = datetime.now(UTC).isoformat(timespec="microseconds")
@@ -65,13 +62,14 @@ class Log:
             self._release(pipe)
         if not self._closed:
             self._closed = True
-            os.close(self._file)
-            os.close(self._clock)
+            if self._file >= 0:
+                os.close(self._file)
+                os.close(self._clock)
             self._tell()
 
     def text(self) -> bytes:
         """All that it holds."""
-        return self.path.read_bytes()
+        return self.path.read_bytes() if self._size else b""
 
     async def follow(self) -> AsyncIterator[bytes]:
         """All that it holds, then what is added, until it is closed."""
@@ -91,6 +89,13 @@ class Log:
                     await grown.wait()
         finally:
             self._grown.discard(grown)
+
+    def _open(self) -> None:
+        """Make the files; most containers never write."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self._file = os.open(self.path, flags, 0o600)
+        self._clock = os.open(self.path.with_suffix(".times"), flags, 0o600)
 
     def _pump(self, pipe: int) -> bool:
         """Take what a pipe holds; False when it holds nothing more."""

@@ -55,6 +55,7 @@ class PodWorker:
         self._ended = False
         self._due = False
         self._reported = ""
+        self._conditions: list[JsonObject] = []
         self._task: asyncio.Task[None] | None = None
         self._sidecars: list[tuple[ContainerWorker, asyncio.Task[None]]] = []
 
@@ -202,7 +203,10 @@ class PodWorker:
         self._due = False
         init = [worker.record for worker in self._init]
         main = [worker.record for worker in self._main]
-        status = pod_status(self.pod, init, main, self._since, datetime.now(UTC))
+        status = pod_status(
+            self.pod, init, main, started=self._since, before=self._conditions, now=datetime.now(UTC)
+        )
+        self._conditions = status["conditions"]
         if self._ended:
             status = final_status(status)
         text = json.dumps(status, sort_keys=True)

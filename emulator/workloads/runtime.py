@@ -92,7 +92,6 @@ class PodRuntime:
         if self._containers is None:
             raise StartError("the container runtime is not open")
         directory = self._directory(uid)
-        directory.mkdir(parents=True, exist_ok=True)
         volumes = Volumes(directory / "volumes", pod, self._objects)
         workshop = Workshop(directory, self._run_dir / "tools", self._objects, volumes, self._dns())
         place = Place(netns, node.name, self._containers)
@@ -109,7 +108,9 @@ class PodRuntime:
         if worker is not None:
             await worker.stop(grace)
             self._pods.pop(uid, None)
-        await asyncio.to_thread(shutil.rmtree, self._directory(uid), ignore_errors=True)
+        directory = self._directory(uid)
+        if directory.exists():
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     def update(self, pod: JsonObject) -> None:
         """Tell of a pod's new version: labels and conditions matter to its files and readiness gates."""
@@ -133,11 +134,11 @@ class PodRuntime:
         """What a container's present (or previous) run has written. Raises UnknownPodError."""
         worker = self._container(pod, container)
         run = worker.record.restarts - (1 if previous else 0)
-        path = worker.log_path(run)
-        if run < 0 or not path.exists():
+        if run < 0 or worker.log(worker.record.restarts) is None:
             which = "previous terminated container" if previous else "container"
             raise UnknownPodError(f'{which} "{worker.name}" in pod "{pod["metadata"]["name"]}" has no log')
-        return path.read_bytes()
+        path = worker.log_path(run)
+        return path.read_bytes() if path.exists() else b""
 
     async def follow(self, pod: JsonObject, container: str | None = None) -> AsyncIterator[bytes]:
         """What a container's present run has written and goes on to write, until it ends.
@@ -165,6 +166,7 @@ class PodRuntime:
         wanted = blueprint.command(command)
         environment = {**wanted.env, **({"TERM": "xterm"} if tty else {})}
         path = self._directory(pod["metadata"]["uid"]) / "containers" / worker.name / "exec.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_bytes(encode(type(wanted)((), environment, wanted.directory, wanted.credentials)))
         return python_argv("emulator.workloads.enter", str(process.pid), str(path), *command)

@@ -18,15 +18,21 @@ from emulator.workloads.records import (
 
 
 def pod_status(
-    pod: JsonObject, init: Sequence[Record], containers: Sequence[Record], started: datetime, now: datetime
+    pod: JsonObject,
+    init: Sequence[Record],
+    containers: Sequence[Record],
+    *,
+    started: datetime,
+    before: Sequence[JsonObject] = (),
+    now: datetime,
 ) -> JsonObject:
-    """The pod's status but for its addresses."""
+    """The pod's status but for its addresses; `before` are the conditions of the status before this one."""
     phase = _phase(pod, init, containers)
     status: JsonObject = {
         "phase": phase,
         "startTime": timestamp(started),
         "qosClass": _qos(pod),
-        "conditions": conditions(pod, phase, init, containers, now),
+        "conditions": conditions(pod, phase, init, containers, before, now),
         "containerStatuses": [record.json() for record in containers],
     }
     if init:

@@ -7,6 +7,7 @@ import mimetypes
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -30,21 +31,32 @@ NGINX_WELCOME = """\
 HTTPD_WELCOME = "<html><body><h1>It works!</h1></body></html>\n"
 _HTML = "text/html"
 _JSON = "application/json"
+_INDEXES = ("index.html", "index.htm")
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """A web server that serves files."""
+
+    root: str
+    welcome: str
+    """Its front page while nobody has looked into the container, which is when the root is made."""
+    server: str
 
 
 def nginx(context: Context) -> Program:
     """nginx: files below its document root, on port 80."""
-    return _files(context, 80, NGINX_ROOT, "nginx/1.27.0")
+    return _files(context, 80, _Site(NGINX_ROOT, NGINX_WELCOME, "nginx/1.27.0"))
 
 
 def nginx_unprivileged(context: Context) -> Program:
     """nginx as the unprivileged and Bitnami images run it."""
-    return _files(context, 8080, NGINX_ROOT, "nginx/1.27.0")
+    return _files(context, 8080, _Site(NGINX_ROOT, NGINX_WELCOME, "nginx/1.27.0"))
 
 
 def httpd(context: Context) -> Program:
     """Apache: files below its document root, on port 80."""
-    return _files(context, 80, HTTPD_ROOT, "Apache/2.4.62 (Unix)")
+    return _files(context, 80, _Site(HTTPD_ROOT, HTTPD_WELCOME, "Apache/2.4.62 (Unix)"))
 
 
 def whoami(context: Context) -> Program:
@@ -170,23 +182,26 @@ def podinfo(context: Context) -> Program:
     return Program((HttpListener(port, answer),))
 
 
-def _files(context: Context, port: int, root: str, server: str) -> Program:
+def _files(context: Context, port: int, site: _Site) -> Program:
     async def answer(request: Request) -> Response:
-        response = _file(context, root, request)
+        response = _file(context, site, request)
         context.log(_access_line(request, response))
         return response
 
-    return Program((HttpListener(port, answer, server),))
+    return Program((HttpListener(port, answer, site.server),))
 
 
-def _file(context: Context, root: str, request: Request) -> Response:
+def _file(context: Context, site: _Site, request: Request) -> Response:
     """The file that a path names below the document root."""
     if request.method not in ("GET", "HEAD"):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED)
-    directory = context.locate(root)
-    path = _below(directory, request.path) if directory is not None else None
+    directory = context.locate(site.root)
+    if directory is None or not directory.is_dir():
+        welcome = request.path in ("/", "/index.html")
+        return Response(site.welcome, content_type=_HTML) if welcome else _error(HTTPStatus.NOT_FOUND)
+    path = _below(directory, request.path)
     if path is not None and path.is_dir():
-        path = next((path / name for name in ("index.html", "index.htm") if (path / name).is_file()), None)
+        path = next((path / name for name in _INDEXES if (path / name).is_file()), None)
         if path is None:
             return _error(HTTPStatus.FORBIDDEN)
     if path is None or not path.is_file():
