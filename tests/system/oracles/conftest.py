@@ -11,7 +11,7 @@ from tests.system.hygiene import assert_clean
 from tests.system.oracles.objects import DEAD, Object, namespace, pod, service
 
 
-def shop(family: int) -> Iterator[Object]:
+def services(family: int) -> Iterator[Object]:
     """Services over the shop's pods, of one family. `-local` ones have externalTrafficPolicy Local."""
     first = 30000 + family * 100
     yield service("web", "web", family=family)
@@ -31,7 +31,13 @@ def shop(family: int) -> Iterator[Object]:
     ):
         ports = [
             {"name": "http", "port": 80, "targetPort": 8080, "nodePort": first + 2 * offset},
-            {"name": "udp", "port": 81, "protocol": "UDP", "targetPort": 8081, "nodePort": first + 2 * offset + 1},
+            {
+                "name": "udp",
+                "port": 81,
+                "protocol": "UDP",
+                "targetPort": 8081,
+                "nodePort": first + 2 * offset + 1,
+            },
         ]
         yield service(name, app, family=family, ports=ports, type="NodePort", externalTrafficPolicy=policy)
 
@@ -53,11 +59,11 @@ def objects() -> list[Object]:
     for one in pods:
         if one["metadata"]["name"] == "half-dead":
             one["spec"]["containers"][0]["args"] = ["netexec", "--http-port=9090", "--udp-port=9091"]
-    return [namespace("shop"), *pods, *shop(4), *shop(6)]
+    return [namespace("shop"), *pods, *services(4), *services(6)]
 
 
 @pytest.fixture(scope="module")
-def shop_cluster(cluster: Cluster) -> Iterator[Cluster]:
+def shop(cluster: Cluster) -> Iterator[Cluster]:
     applied = cluster.apply(objects())
     assert applied.ready.ready, applied.ready.missing
     assert not applied.ready.failing

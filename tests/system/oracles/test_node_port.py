@@ -32,90 +32,89 @@ def client_address(cluster: Cluster, family: int) -> str:
 @BOTH
 @pytest.mark.parametrize("node", ["worker-1", "worker-2", "worker-3"])
 def test_31_32_every_node_answers_and_masquerades(
-    shop_cluster: Cluster, family: int, protocol: str, node: str
+    shop: Cluster, family: int, protocol: str, node: str
 ) -> None:
-    report = knock(shop_cluster, "ext/client", node, "far", family, protocol)
+    report = knock(shop, "ext/client", node, "far", family, protocol)
     assert report["outcome"] == "connected"
     assert report["endpoints"] == {"shop/far": 1}
-    assert report["sourceSeen"] == [bare(pod_gateway(shop_cluster, node, family))]
+    assert report["sourceSeen"] == [bare(pod_gateway(shop, node, family))]
     assert {seen["destinationPort"] for seen in report["seen"]} == {8080 if protocol == "TCP" else 8081}
 
 
 @BOTH
-def test_33_a_local_endpoint_is_masqueraded_too(shop_cluster: Cluster, family: int, protocol: str) -> None:
-    report = knock(shop_cluster, "ext/client", "worker-1", "near", family, protocol)
+def test_33_a_local_endpoint_is_masqueraded_too(shop: Cluster, family: int, protocol: str) -> None:
+    report = knock(shop, "ext/client", "worker-1", "near", family, protocol)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [bare(pod_gateway(shop_cluster, "worker-1", family))]
+    assert report["sourceSeen"] == [bare(pod_gateway(shop, "worker-1", family))]
 
 
 @BOTH
-def test_34_a_pod_is_masqueraded_at_its_nodes_port(shop_cluster: Cluster, family: int, protocol: str) -> None:
-    report = knock(shop_cluster, "shop/client", "worker-1", "far", family, protocol)
+def test_34_a_pod_is_masqueraded_at_its_nodes_port(shop: Cluster, family: int, protocol: str) -> None:
+    report = knock(shop, "shop/client", "worker-1", "far", family, protocol)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [bare(pod_gateway(shop_cluster, "worker-1", family))]
+    assert report["sourceSeen"] == [bare(pod_gateway(shop, "worker-1", family))]
 
 
 @BOTH
-def test_35_local_keeps_the_clients_address(shop_cluster: Cluster, family: int, protocol: str) -> None:
-    report = knock(shop_cluster, "ext/client", "worker-1", "local", family, protocol)
+def test_35_local_keeps_the_clients_address(shop: Cluster, family: int, protocol: str) -> None:
+    report = knock(shop, "ext/client", "worker-1", "local", family, protocol)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [client_address(shop_cluster, family)]
+    assert report["sourceSeen"] == [client_address(shop, family)]
 
 
 @BOTH
-def test_36_local_drops_where_no_endpoint_is(shop_cluster: Cluster, family: int, protocol: str) -> None:
-    refused = knock(shop_cluster, "ext/client", "worker-2", "local", family, protocol)
+def test_36_local_drops_where_no_endpoint_is(shop: Cluster, family: int, protocol: str) -> None:
+    refused = knock(shop, "ext/client", "worker-2", "local", family, protocol)
     assert refused["outcome"] == "dropped"
     assert not refused.get("rejections")
-    control = knock(shop_cluster, "ext/client", "worker-1", "local", family, protocol)
+    control = knock(shop, "ext/client", "worker-1", "local", family, protocol)
     assert control["outcome"] == "connected"
 
 
 @BOTH
-def test_37_local_without_any_endpoint_refuses(shop_cluster: Cluster, family: int, protocol: str) -> None:
-    report = knock(shop_cluster, "ext/client", "worker-1", "local-nobody", family, protocol, timeout=3)
+def test_37_local_without_any_endpoint_refuses(shop: Cluster, family: int, protocol: str) -> None:
+    report = knock(shop, "ext/client", "worker-1", "local-nobody", family, protocol, timeout=3)
     assert report["outcome"] == "rejected"
     assert {refusal["name"] for refusal in report["rejections"]} == {"port-unreachable"}
 
 
 @BOTH
 @pytest.mark.parametrize("name", ["far", "local"])
-def test_40_72_answers_come_from_the_node_port(
-    shop_cluster: Cluster, family: int, protocol: str, name: str
-) -> None:
-    report = knock(shop_cluster, "ext/client", "worker-1", name, family, protocol, count=5)
+def test_40_72_answers_come_from_the_node_port(shop: Cluster, family: int, protocol: str, name: str) -> None:
+    report = knock(shop, "ext/client", "worker-1", name, family, protocol, count=5)
     assert report["outcome"] == "connected"
     assert {(answer["source"], answer["sourcePort"]) for answer in report["answers"]} == {
-        (bare(node_address(shop_cluster, "worker-1", family)), node_port(shop_cluster, name, family, protocol))
+        (
+            bare(node_address(shop, "worker-1", family)),
+            node_port(shop, name, family, protocol),
+        )
     }
 
 
 @BOTH
-def test_cluster_ip_of_a_local_service_serves_everywhere(
-    shop_cluster: Cluster, family: int, protocol: str
-) -> None:
+def test_cluster_ip_of_a_local_service_serves_everywhere(shop: Cluster, family: int, protocol: str) -> None:
     """externalTrafficPolicy says nothing about cluster IPs."""
     port = "80/tcp" if protocol == "TCP" else "81/udp"
-    report = shop_cluster.probe("shop/remote", f"svc/shop/local-v{family}", port)
+    report = shop.probe("shop/remote", f"svc/shop/local-v{family}", port)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [bare(pod_address(shop_cluster, "remote", family))]
+    assert report["sourceSeen"] == [bare(pod_address(shop, "remote", family))]
 
 
-def test_29_30_a_first_packet_sent_again_takes_the_same_way(shop_cluster: Cluster, family: int) -> None:
+def test_29_30_a_first_packet_sent_again_takes_the_same_way(shop: Cluster, family: int) -> None:
     """The endpoint stays silent, so each SYN is new to connection tracking; both must look alike."""
-    gateway = pod_gateway(shop_cluster, "worker-2", family)
+    gateway = pod_gateway(shop, "worker-2", family)
     silence = ["ip", f"-{family}", "route", "add", "blackhole", gateway]
-    subprocess_in_pod(shop_cluster, "shop/far", silence)
+    subprocess_in_pod(shop, "shop/far", silence)
     try:
-        syn = {"packet": "tcp", "flags": "S", "sport": 41000 + family, "repeat": 3}
-        report = knock(shop_cluster, "ext/client", "worker-2", "far", family, "TCP", packet=syn)
+        syn = {"packet": "tcp", "flags": "S", "source": {"port": 41000 + family}}
+        report = knock(shop, "ext/client", "worker-2", "far", family, "TCP", packet=syn, count=3)
         arrivals = [seen for seen in report["seen"] if seen["at"] == "shop/far"]
         assert sum(seen["count"] for seen in arrivals) == 3
         assert {seen["source"] for seen in arrivals} == {bare(gateway)}
         assert len({seen["sourcePort"] for seen in arrivals}) == 1
-        assert {seen["destination"] for seen in arrivals} == {bare(pod_address(shop_cluster, "far", family))}
+        assert {seen["destination"] for seen in arrivals} == {bare(pod_address(shop, "far", family))}
     finally:
-        subprocess_in_pod(shop_cluster, "shop/far", [*silence[:3], "del", *silence[4:]])
+        subprocess_in_pod(shop, "shop/far", [*silence[:3], "del", *silence[4:]])
 
 
 def subprocess_in_pod(cluster: Cluster, pod: str, command: list[str]) -> None:
