@@ -74,7 +74,8 @@ def _report(error: Exception, verbosity: int) -> int:
     if isinstance(error, FileNotFoundError):
         click.echo(f"error: {error}", err=True)
         return ExitCode.USAGE
-    click.echo(f"error: a bug in mininetes: {type(error).__name__}: {error}", err=True)
+    said = " ".join(str(error).split())
+    click.echo(f"error: a bug in mininetes: {type(error).__name__}: {said}", err=True)
     if verbosity < 2:
         click.echo(f"  the traceback is in {_save(error)} (or run again with -vv)", err=True)
     return ExitCode.BUG

@@ -17,6 +17,8 @@ from emulator.scenario.cluster import LiveCluster
 
 Lines = list[tuple[str, str]]
 
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
 
 def describe(cluster: LiveCluster, words: Sequence[str], namespace: str, terminal: Terminal) -> None:
     """Print the objects that `words` name, one after the other."""
@@ -44,7 +46,7 @@ def _describe(cluster: LiveCluster, kind: Kind, obj: JsonObject) -> Iterable[str
         head.append(("Namespace", metadata.get("namespace", "")))
     head += [
         ("Labels", _labels(metadata.get("labels"))),
-        ("Annotations", _labels(metadata.get("annotations"))),
+        ("Annotations", _annotations(metadata)),
     ]
     owner = dig(metadata, "ownerReferences", 0)
     if owner:
@@ -54,6 +56,12 @@ def _describe(cluster: LiveCluster, kind: Kind, obj: JsonObject) -> Iterable[str
     body = _BODIES.get(kind.kind)
     yield from body(cluster, obj) if body else _plain(obj)
     yield from _events(cluster, kind, obj)
+
+
+def _annotations(metadata: JsonObject) -> str:
+    """Without what `apply` keeps there for itself, as kubectl shows them."""
+    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != _LAST_APPLIED}
+    return _labels(kept)
 
 
 def _labels(labels: dict[str, str] | None) -> str:

@@ -95,7 +95,10 @@ def test_capture_prints_lines(invoke: Invoke, cluster: FakeCluster) -> None:
         "inner.ip.ttl": 63,
         "inner.l4": "icmp",
     }
-    cluster.packets = [{"at": "node/worker-1", "time": 1.5, "direction": "out", "headers": headers | inner}]
+    cluster.packets = [
+        {"armed": ["node/worker-1"]},
+        {"at": "node/worker-1", "time": 1.5, "direction": "out", "headers": headers | inner},
+    ]
     text = invoke("capture", "node/worker-1", "--count", "1", "--filter", "udp").stdout
     assert "192.168.50.11:5 → 192.168.50.12:4789 udp ttl 64 | 10.244.1.3 → 10.244.2.3 icmp ttl 63" in text
     assert cluster.calls[-1][1] == ("node/worker-1",)
