@@ -83,9 +83,14 @@ def _bind(source: Path, target: str) -> None:
 
 def _environment(home: Path) -> dict[str, str]:
     names = ("CI", "PATH", "TERM", "LANG", "MININETES_STRICT")
-    kept = {name: os.environ[name] for name in names if name in os.environ}
-    kept.update({"HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"})
-    return {**kept, "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    return {
+        **{name: os.environ[name] for name in names if name in os.environ},
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTEST_ADDOPTS": "-p no:cacheprovider",
+    }
 
 
 if __name__ == "__main__":

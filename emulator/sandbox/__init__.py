@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emulator.sandbox.errors import SandboxError
+    from emulator.sandbox.launching import launch
     from emulator.sandbox.listeners import inherited_listeners
     from emulator.sandbox.openvswitch import Datapath
-    from emulator.sandbox.sandbox import Sandbox, all, find, launch
+    from emulator.sandbox.sandbox import Sandbox, all, find
     from emulator.sandbox.services import ServiceSpec
 
 __all__ = [
@@ -36,6 +37,7 @@ _HOMES = {
     "SandboxError": "errors",
     "ServiceSpec": "services",
     "inherited_listeners": "listeners",
+    "launch": "launching",
 }
 
 

@@ -16,7 +16,8 @@ from emulator.sandbox import kernel
 from emulator.sandbox.errors import SandboxError
 from emulator.sandbox.identity import has_admin_rights, identify
 from emulator.sandbox.kernel import Namespace
-from emulator.sandbox.sandbox import Sandbox, launch
+from emulator.sandbox.launching import launch
+from emulator.sandbox.sandbox import Sandbox
 
 PATIENCE = 10.0
 """Seconds that one trial may take."""

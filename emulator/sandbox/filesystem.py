@@ -16,9 +16,7 @@ from dataclasses import dataclass
 
 from emulator.sandbox import kernel
 from emulator.sandbox.kernel import MountAttribute, MountFlag
-
-RUN = "/run/mininetes"
-"""Where the run directory's `var` is seen inside."""
+from emulator.sandbox.places import RUN
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {

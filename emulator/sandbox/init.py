@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from emulator.sandbox import listeners
-from emulator.sandbox.control import Conversation, Message, listen, status, waited
-from emulator.sandbox.filesystem import RUN
+from emulator.sandbox.answers import Conversation, status, waited
+from emulator.sandbox.control import Message, listen
 from emulator.sandbox.order import unit_from
+from emulator.sandbox.places import RUN
 from emulator.sandbox.services import Ready, Unit
 from emulator.sandbox.supervisor import Life, State, Supervisor
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from emulator.sandbox.errors import SandboxError
-from emulator.sandbox.filesystem import RUN
+from emulator.sandbox.places import RUN
 from emulator.sandbox.services import Ready, Unit
 
 DIRECTORY = f"{RUN}/ovs"

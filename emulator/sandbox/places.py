@@ -12,6 +12,9 @@ from pathlib import Path
 
 from emulator.sandbox.errors import SandboxError
 
+RUN = "/run/mininetes"
+"""Where the run directory's `var` is seen inside, and there `MININETES_RUN`."""
+
 SOCKET_PATH_LIMIT = 107
 """Bytes that `sockaddr_un` has for a path, less the closing zero."""
 

@@ -1,4 +1,4 @@
-"""Sandboxes as the rest of the program sees them: launch, find, enter, stop."""
+"""Sandboxes as the rest of the program sees them: find, enter, ask, stop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,20 +16,17 @@ from typing import Any
 
 from emulator.sandbox import control, openvswitch, places
 from emulator.sandbox.errors import SandboxError
-from emulator.sandbox.filesystem import RUN
-from emulator.sandbox.openvswitch import Datapath
-from emulator.sandbox.order import Order, python_argv
 from emulator.sandbox.pipes import Lines, write_line
-from emulator.sandbox.places import Process, Record
-from emulator.sandbox.services import ServiceSpec, Unit
+from emulator.sandbox.places import RUN, Process, Record
 
-LAUNCH_PATIENCE = 30.0
 STOP_PATIENCE = 10.0
+"""Seconds that a sandbox may take to end before its launcher is killed."""
 CONTROL_PATIENCE = 5.0
+"""Seconds that the first process may take to answer."""
 
-_PROJECT = Path(__file__).resolve().parents[2]
-_CHANNEL = 3
-_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PROJECT = Path(__file__).resolve().parents[2]
+"""The directory that the project's packages are in."""
+
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -66,7 +62,7 @@ class Sandbox:
         """Let it live on when this process, which launched it, ends."""
         if self._channel is not None:
             write_line(self._channel.fileno(), {"do": "detach"})
-            _converse(self._channel, "detached", time.monotonic() + CONTROL_PATIENCE)
+            await_event(self._channel, "detached", time.monotonic() + CONTROL_PATIENCE)
             self._channel.close()
             self._channel = None
 
@@ -140,28 +136,27 @@ class Sandbox:
         with suppress(SandboxError, TimeoutError):
             self._ask({"do": "stop"}, CONTROL_PATIENCE)
         deadline = time.monotonic() + STOP_PATIENCE
-        if not _await_end(self._record.janitor, deadline):
+        if not await_end(self._record.janitor, deadline):
             with suppress(ProcessLookupError):
                 os.kill(self._record.launcher.pid, signal.SIGKILL)
-            _await_end(self._record.janitor, time.monotonic() + STOP_PATIENCE)
-        _await_end(self._record.launcher, deadline)
+            await_end(self._record.janitor, time.monotonic() + STOP_PATIENCE)
+        await_end(self._record.launcher, deadline)
         if self._channel is not None:
             self._channel.close()
             self._channel = None
 
 
-def _await_end(process: Process, deadline: float) -> bool:
+def await_end(process: Process, deadline: float) -> bool:
     """Wait for a process to end; whether it did. Reaps it where it is a child of this one."""
-    try:
+    ended = True
+    with suppress(ProcessLookupError):
         fd = process.open()
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        ended = bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-    finally:
-        os.close(fd)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            ended = bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        finally:
+            os.close(fd)
     if ended:
         with suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)
@@ -171,64 +166,16 @@ def _await_end(process: Process, deadline: float) -> bool:
 def environment(name: str) -> dict[str, str]:
     """The environment of every process of a cluster."""
     return {
-        "PATH": f"{sysconfig.get_path('scripts')}:{_PATH}",
+        "PATH": f"{os.path.dirname(sys.executable)}:{_PATH}",
         "HOME": "/root",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(_PROJECT),
+        "PYTHONPATH": str(PROJECT),
         "MININETES_NAME": name,
         "MININETES_RUN": RUN,
         "MININETES_SOCKET": f"{RUN}/api.sock",
         **openvswitch.ENVIRONMENT,
     }
-
-
-def launch(
-    name: str,
-    run_dir: Path | None = None,
-    services: Sequence[ServiceSpec] = (),
-    *,
-    datapath: Datapath = Datapath.NETDEV,
-    offload: bool = False,
-    code: Sequence[Path] = (),
-    timeout: float = LAUNCH_PATIENCE,
-) -> Sandbox:
-    """Start a sandbox; returns when its first process runs and Open vSwitch answers.
-
-    It dies with this process unless `Sandbox.detach` is called. `run_dir` is by default the one that
-    `find(name)` looks in. `code` names further directories of the host that services read. `timeout` is in
-    seconds. Raises SandboxError.
-    """
-    where = run_dir or places.run_directory(name)
-    base = openvswitch.units(datapath, offload=offload)
-    order = Order(
-        name=places.check_name(name),
-        run_dir=str(where.absolute()),
-        socket=str(places.socket_path(name)),
-        interpreter=_bare_interpreter(),
-        project=str(_PROJECT),
-        units=(*base, *(Unit.of(service) for service in services)),
-        needed=tuple(unit.name for unit in base),
-        code=tuple(map(str, (_PROJECT, *_interpreter_trees(), *code))),
-        homes=(os.path.expanduser("~"), str(places.state_home())),
-        env=environment(name),
-        keeper=Process.of(os.getpid()),
-    )
-    ours, theirs = socket.socketpair()
-    launcher = _spawn(python_argv(order.interpreter, "launcher", order.project, str(_CHANNEL)), theirs)
-    try:
-        ours.sendall(order.dump().encode() + b"\n")
-        _converse(ours, "ready", time.monotonic() + timeout)
-    except BaseException:
-        ours.close()
-        with suppress(ProcessLookupError):
-            os.kill(launcher.pid, signal.SIGTERM)
-        _await_end(launcher, time.monotonic() + STOP_PATIENCE)
-        raise
-    record = Record.load(where)
-    if record is None or not record.running():
-        raise SandboxError(f"cluster {name!r} ended as soon as it was ready")
-    return Sandbox(record, where, ours)
 
 
 def find(name: str) -> Sandbox | None:
@@ -252,18 +199,7 @@ def all() -> list[Sandbox]:
     return [sandbox for name in names if (sandbox := find(name)) is not None]
 
 
-def _spawn(argv: list[str], channel: socket.socket) -> Process:
-    """Start a process that keeps none of this one's descriptors but the channel."""
-    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in range(3)]
-    actions = [*null, (os.POSIX_SPAWN_DUP2, channel.fileno(), _CHANNEL)]
-    pid = os.posix_spawn(
-        argv[0], argv, dict(os.environ), file_actions=actions, setsid=True, setsigdef=_SIGNALS
-    )
-    channel.close()
-    return Process.of(pid)
-
-
-def _converse(channel: socket.socket, wanted: str, deadline: float) -> None:
+def await_event(channel: socket.socket, wanted: str, deadline: float) -> None:
     """Wait until the launcher reports the wanted event; raises SandboxError at the first other one."""
     lines = Lines(channel.fileno())
     poll = select.poll()
@@ -276,14 +212,3 @@ def _converse(channel: socket.socket, wanted: str, deadline: float) -> None:
                 return
             raise SandboxError(message["message"], hint=message.get("hint", ""), log=message.get("log", ""))
     raise SandboxError("the launcher ended without a word", hint="run: mininetes doctor")
-
-
-def _bare_interpreter() -> str:
-    """The interpreter behind a virtual environment: the launcher needs nothing but the standard library."""
-    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-
-
-def _interpreter_trees() -> list[Path]:
-    """Directories that the interpreter and its packages are in, where the system's own do not hold them."""
-    prefixes = {Path(os.path.realpath(prefix)) for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
-    return [prefix for prefix in prefixes if not prefix.is_relative_to("/usr")]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from emulator.sandbox import inherited_listeners
-from emulator.sandbox.control import HOPELESS, Conversation, ask, listen, status, waited
+from emulator.sandbox.answers import HOPELESS, Conversation, status, waited
+from emulator.sandbox.control import ask, listen
 from emulator.sandbox.init import InitConfig
 from emulator.sandbox.openvswitch import Datapath, units
 from emulator.sandbox.order import Order
