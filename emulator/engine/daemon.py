@@ -21,8 +21,11 @@ from emulator.engine.programming import Programming
 from emulator.engine.pulse import Pulse
 from emulator.engine.readiness import Readiness, failing_pods, unready_workloads, unsettled_pods
 from emulator.engine.reconciler import Reconciler
+from emulator.network.names import netns_path
 from emulator.network.network import Network, Settings
 from emulator.probes.workshop import Workshop
+from emulator.workloads.servers.outside import internet_host
+from emulator.workloads.servers.serving import Serving
 
 WATCHED_BY_CONTROLLER = frozenset(
     {"Topology", "Namespace", "Node", "Pod", "Service", "EndpointSlice", "NetworkPolicy"}
@@ -54,6 +57,7 @@ class Engine:
         )
         self._network = Network(self.wiring, settings)
         self._reconciler = Reconciler(self.store, self.wiring, self.pulse)
+        self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
 
@@ -74,6 +78,9 @@ class Engine:
             await self.controller_arrived.wait()
             await asyncio.to_thread(self._network.build)
             await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
+            for host in self.wiring.external:
+                place = f"ext/{host.name}"
+                self._outside.append(await Serving.start(internet_host(place), netns_path(place)))
             self.network_built = True
             self.pulse.beat()
             tasks.create_task(pods.run())
