@@ -140,6 +140,17 @@ def describe() -> Report:
     }
 
 
+def build(topology: str) -> Report:
+    """Any topology, with a pod on each node."""
+    network, plan = built(topology, each=1)
+    wanted = {port.name: port.ofport for bridge in plan.bridges for port in bridge.ports}
+    return {
+        "missing": sorted(wanted.items() - ofports().items()),
+        "down": [str(strand) for strand in network.net.links if strand.status() != "(OK OK)"],
+        "places": sorted(host.name for host in network.net.hosts),
+    }
+
+
 def connect(topology: str) -> Report:
     """Real packets over hand-written flows: nodes through the fabric, pods through bridges and tunnels."""
     _, plan = built(topology, each=1)
@@ -341,8 +352,9 @@ def prompt() -> Report:
 
 
 CASES: Mapping[str, Callable[..., Report]] = {
-    case.__name__: case for case in (describe, connect, adopt, detach, shape, redial, scale, mininet, prompt)
+    case.__name__: case
+    for case in (describe, build, connect, adopt, detach, shape, redial, scale, mininet, prompt)
 }
 
 if __name__ == "__main__":
-    print(json.dumps(CASES[sys.argv[1]](*(sys.argv[2:3] if sys.argv[1] == "connect" else ()))))
+    print(json.dumps(CASES[sys.argv[1]](*(sys.argv[2:3] if sys.argv[1] in ("build", "connect") else ()))))

@@ -5,36 +5,31 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from emulator.sandbox import Sandbox, launch
+from emulator.sandbox import Sandbox
 
-pytestmark = pytest.mark.system
 LAB = Path(__file__).with_name("network_lab.py")
 
 
-@pytest.fixture
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    monkeypatch.setenv("MININETES_HOME", str(tmp_path))
-    with launch("network") as sandbox:
-        yield sandbox
-    sandbox.stop()
-
-
-def lab(box: Sandbox, *words: str) -> Any:
+def lab(sandbox: Sandbox, *words: str) -> Any:
     done = subprocess.run(
-        box.command(["python", str(LAB), *words]), capture_output=True, text=True, check=False, timeout=100
+        sandbox.command(["python", str(LAB), *words]),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_everything_of_the_plan_is_there(box: Sandbox) -> None:
-    seen = lab(box, "describe")
+def test_everything_of_the_plan_is_there(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "describe")
     assert seen["wanted"].items() <= seen["ofports"].items()
     assert len(seen["bridges"]) == 6
     assert {tuple(row[1:]) for row in seen["bridges"]} == {("netdev", "secure", "OpenFlow13")}
@@ -70,28 +65,33 @@ def test_everything_of_the_plan_is_there(box: Sandbox) -> None:
     assert seen["sysctls"]["net/ipv6/conf/default/accept_ra"] == ["0"]
 
 
-def test_packets_cross_bridges_links_and_tunnels(box: Sandbox) -> None:
-    seen = lab(box, "connect", "three-node")
+@pytest.mark.parametrize("topology", ["single-node", "two-zone-vpc", "leaf-spine"])
+def test_other_topologies_are_built(sandbox: Sandbox, topology: str) -> None:
+    seen = lab(sandbox, "build", topology)
+    assert (seen["missing"], seen["down"]) == ([], [])
+    assert {"ext/client", "ext/server", "shop/web-1-0"} <= set(seen["places"])
+
+
+def test_packets_cross_bridges_links_and_tunnels(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "connect", "three-node")
     assert seen.pop("encapsulated") >= 2
     assert seen.pop("too_large") is False, "1451 bytes with DF leave no pod"
     assert seen == dict.fromkeys(("nodes", "nodes_ipv6", "nodes_tcp", "pods", "pods_tcp", "largest"), True)
 
 
-def test_offload_breaks_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MININETES_HOME", str(tmp_path))
-    with launch("network", offload=True) as box:
-        seen = lab(box, "connect", "three-node", "offload")
+def test_offload_breaks_no_connection(launched: Callable[..., Sandbox]) -> None:
+    seen = lab(launched("test", offload=True), "connect", "three-node", "offload")
     assert seen["nodes_tcp"]
     assert seen["pods_tcp"]
 
 
-def test_a_routed_topology_needs_no_tunnel(box: Sandbox) -> None:
-    seen = lab(box, "connect", "three-node-routed")
+def test_a_routed_topology_needs_no_tunnel(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "connect", "three-node-routed")
     assert seen == dict.fromkeys(("nodes", "nodes_ipv6", "nodes_tcp"), True)
 
 
-def test_a_restarted_engine_adopts_and_mends(box: Sandbox) -> None:
-    seen = lab(box, "adopt")
+def test_a_restarted_engine_adopts_and_mends(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "adopt")
     assert seen["left_over"] is False
     assert seen["ofports"] == seen["wanted"]
     assert seen["macs"] == seen["wanted_macs"]
@@ -99,15 +99,15 @@ def test_a_restarted_engine_adopts_and_mends(box: Sandbox) -> None:
     assert seen["untouched"], "what was right stays as it is"
 
 
-def test_pods_go_and_come_back(box: Sandbox) -> None:
-    seen = lab(box, "detach")
+def test_pods_go_and_come_back(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "detach")
     assert [seen[key] for key in ("ports", "netns", "links", "shown")] == [[], [], [], []]
     assert all(seen["back"].values())
     assert seen["forwards"], "the port that came back is the new device's"
 
 
-def test_rates_hold_and_survive_ovs_vswitchd(box: Sandbox) -> None:
-    seen = lab(box, "shape")
+def test_rates_hold_and_survive_ovs_vswitchd(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "shape")
     assert seen["before"] == ["tbf"]
     assert seen["external"]
     assert seen["after"] == ["tbf"]
@@ -117,21 +117,21 @@ def test_rates_hold_and_survive_ovs_vswitchd(box: Sandbox) -> None:
         assert "node/worker-1" in seen["netem"]
 
 
-def test_bridges_dial_a_controller_that_came_back(box: Sandbox) -> None:
-    seen = lab(box, "redial")
+def test_bridges_dial_a_controller_that_came_back(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "redial")
     assert seen["seconds"] < 0.5
     assert "NORMAL" in seen["flows"]
 
 
-def test_two_hundred_pods_on_ten_nodes_take_about_a_second(box: Sandbox) -> None:
-    seen = lab(box, "scale")
+def test_two_hundred_pods_on_ten_nodes_take_about_a_second(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "scale")
     print({step: round(seconds, 3) for step, seconds in seen.items()})
     assert seen["attach"] < 3.0, "half a second on an idle machine; the rest is for a busy one"
     assert seen["again"] < 0.1
 
 
-def test_mininet_sees_pods_without_a_shell(box: Sandbox) -> None:
-    seen = lab(box, "mininet")
+def test_mininet_sees_pods_without_a_shell(sandbox: Sandbox) -> None:
+    seen = lab(sandbox, "mininet")
     assert (seen["shell_before"], seen["shell_after"], seen["others"]) == (False, True, [])
     assert seen["ip"] == "10.244.1.2"
     assert seen["pexec"] == 0
@@ -139,7 +139,7 @@ def test_mininet_sees_pods_without_a_shell(box: Sandbox) -> None:
     assert "0a:58:0a:f4:01:02" in seen["popen"]
 
 
-def test_the_prompt_takes_places_from_a_pipe(box: Sandbox) -> None:
+def test_the_prompt_takes_places_from_a_pipe(sandbox: Sandbox) -> None:
     script = """nodes
 shop/web-1-0 ping -c1 shop/web-1-1
 link pod/shop/web-1-1 n1 down
@@ -151,7 +151,7 @@ node/worker-1 ip route get 10.244.2.2
 dump
 py net.get('shop/web-1-0').cmd('echo from python')
 """
-    said = lab(box, "prompt", script)["said"]
+    said = lab(sandbox, "prompt", script)["said"]
     assert "ext/client ext/server fabric internet n1" in said
     assert said.count("PING 10.244.1.3") == 3
     assert said.count("1 packets transmitted, 1 received") == 2
@@ -174,8 +174,8 @@ def host_sysctls() -> dict[str, str]:
     return {path: text for path, text in found.items() if "nf_conntrack_count" not in path}
 
 
-def test_no_sysctl_of_the_host_changes(box: Sandbox) -> None:
+def test_no_sysctl_of_the_host_changes(sandbox: Sandbox) -> None:
     before = host_sysctls()
     assert before
-    lab(box, "mininet")
+    lab(sandbox, "mininet")
     assert host_sysctls() == before
