@@ -97,7 +97,9 @@ class Workshop:
     """Where one pod's containers get their files from."""
 
     directory: Path
-    """The pod's directory in the run directory."""
+    """Where the pod's files are kept."""
+    logs: Path
+    """Where what its containers write is kept."""
     tools: Path
     """Programs of ours that containers find at `/`."""
     objects: Objects

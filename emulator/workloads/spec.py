@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.workloads.linux import Capability
@@ -77,7 +77,15 @@ class ContainerSpec:
 
 def encode(value: ContainerSpec | Command) -> bytes:
     """The JSON text of a specification."""
-    return json.dumps(asdict(value), default=sorted).encode()
+    return json.dumps(value, default=_members).encode()
+
+
+def _members(value: Any) -> Any:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def decode_container(text: bytes) -> ContainerSpec:

@@ -122,7 +122,7 @@ class ContainerWorker:
 
     def log_path(self, run: int) -> Path:
         """Where the log of its `run`th restart is kept."""
-        return self._host.workshop.directory / "containers" / self.name / f"{run}.log"
+        return self._host.workshop.logs / self.name / f"{run}.log"
 
     async def _prepare(self) -> Blueprint | None:
         """What to start, as soon as everything that it refers to is there; None when told to end."""

@@ -26,7 +26,9 @@ def appctl(cluster: Cluster, *arguments: str) -> str:
 def assert_clean(cluster: Cluster) -> None:
     """Oracle 90: no OpenFlow error, no recirculation drop, no unexpected warning of the switch."""
     assert cluster.status()["errors"] == []
-    drops = re.findall(r"^(datapath_drop_recirc_error)\s.*total: (\d+)", appctl(cluster, "coverage/show"), re.M)
+    drops = re.findall(
+        r"^(datapath_drop_recirc_error)\s.*total: (\d+)", appctl(cluster, "coverage/show"), re.M
+    )
     assert all(total == "0" for _, total in drops), drops
     log = cluster.sandbox.log("ovs-vswitchd", 100_000)
     warnings = [line for line in log.splitlines() if re.search(r"\|(WARN|ERR|EMER)\|", line)]
