@@ -313,33 +313,43 @@ _PLAINER = {
     "did not find expected key": ("expected a key here: the indentation does not fit the lines above", ""),
     "did not find expected '-' indicator": ("expected another '- ' item, or less indentation", ""),
     "could not find expected ':'": ("expected ':' behind the key", ""),
+    "did not find expected node content": ("expected a value here", ""),
     "found undefined alias": ("an alias (*name) without its anchor (&name)", ""),
     "found incompatible YAML document": ("a %YAML directive for another version of YAML", ""),
 }
 
 
 def _flaw(error: yaml.MarkedYAMLError, text: str) -> Flaw:
-    mark = error.problem_mark or error.context_mark
+    mark, opened = error.problem_mark or error.context_mark, error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
     problem = error.problem or "not YAML"
     message, hint = _PLAINER.get(problem, (problem, ""))
-    opened = error.context_mark
-    if problem.startswith("found unexpected end of stream") or problem.startswith(
-        "did not find expected ',' or"
-    ):
-        if opened:
-            line, column = opened.line, opened.column
+    at_end = not _rest(text, line, column)
+    if opened and problem == "could not find expected ':'":
+        line, column = opened.line, opened.column
+    elif opened and (at_end or problem.startswith("did not find expected ',' or")):
+        line, column = opened.line, opened.column
         message, hint = "opened here and never closed", ""
-    if problem == "found character that cannot start any token":
-        character = _character(text, line, column)
+        if not _rest(text, line, column):
+            line, column = _end(text)
+            message = "the text ends where a value is expected"
+    elif problem == "found character that cannot start any token":
+        character = _rest(text, line, column)[:1]
         message = f"found {character!r}, which cannot start a value"
         hint = _TABS if character == "\t" else "quote it"
     return Flaw(Position(line + 1, column + 1), message, hint)
 
 
-def _character(text: str, line: int, column: int) -> str:
-    lines = text.splitlines()
-    return lines[line][column : column + 1] if line < len(lines) else ""
+def _end(text: str) -> tuple[int, int]:
+    """The line and column behind the last character that is not blank."""
+    kept = text.rstrip()
+    return kept.count("\n"), len(kept) - kept.rfind("\n") - 1
+
+
+def _rest(text: str, line: int, column: int) -> str:
+    """What follows a place, up to the end of its line; nothing where only blank lines follow."""
+    rest = text.split("\n")[line:]
+    return rest[0][column:] if rest and "".join(rest).strip() else ""
 
 
 def _unreadable(text: str) -> Flaw:

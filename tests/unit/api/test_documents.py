@@ -123,12 +123,12 @@ def test_documents_apart() -> None:
         ("[" * 20_000, (1, 10_001), "nested too deeply"),
         ("- " * 20_000, (1, 20_001), "nested too deeply"),
         ("[" * 3_000 + "]" * 3_000, (1, 1), "nested too deeply"),
-        ("a: b\nb: [1,\n", (2, 4), "never closed"),
+        ("a: b\nb: [1,\n", (2, 7), "the text ends where a value is expected"),
         ("a: b\n%YAML 3.0\n", (2, 1), "another version of YAML"),
         ("a: [1, , 2]\n", (1, 8), "expected a value here"),
         ("a: b\n'c\n", (2, 1), "never closed"),
         ("a: |x\n  b\n", (1, 5), "did not find expected comment or line break"),
-        ("a: 1\nb\n", (3, 1), "expected ':' behind the key"),
+        ("a: 1\nb\n", (2, 1), "expected ':' behind the key"),
     ],
 )
 def test_text_that_is_not_yaml(text: str, place: tuple[int, int], message: str) -> None:

@@ -50,7 +50,7 @@ def test_standard_input() -> None:
     assert names(["-"], (CONFIG % "a").encode()) == ["a"]
     with pytest.raises(ManifestError) as caught:
         load(["-"], io.BytesIO(b"kind: [\n"))
-    assert caught.value.problems[0].place == "<stdin>:1:7"
+    assert caught.value.problems[0].place == "<stdin>:1:8"
 
 
 def test_lists_typed_ones_too(tmp_path: Path) -> None:
@@ -125,7 +125,8 @@ def test_ignored_kinds_give_one_notice_each(tmp_path: Path) -> None:
 
 
 def test_what_comes_later_is_said(tmp_path: Path) -> None:
-    text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec: {podSelector: {}}\n"
+    text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\n"
+    text += "spec: {podSelector: {}}\n"
     manifest = load([write(tmp_path, "a.yaml", text)])
     assert len(manifest.objects) == 1
     assert [str(notice) for notice in manifest.notices] == [
@@ -188,14 +189,15 @@ def test_files_that_are_too_big(tmp_path: Path) -> None:
 
 
 def test_long_and_strange_lines_are_shown_in_one_column_a_character(tmp_path: Path) -> None:
-    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{{'a: b, ' * 40}a2: [1]}}\n"
+    data = ", ".join(f"key{n}: b" for n in range(40))
+    text = (
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{{data}, \u200bz: [1], last: b}}\n"
+    )
     with pytest.raises(ManifestError) as caught:
-        load([write(tmp_path, "a.yaml", text.replace("a: b, ", "x", 0))])
-    for problem in caught.value.problems:
-        *_, line, mark = problem.excerpt.splitlines()
-        assert len(line) <= 130
-        at = mark.index("^")
-        assert line[at] in "a["
+        load([write(tmp_path, "a.yaml", text)])
+    *_, line, mark = min(caught.value.problems, key=lambda p: p.column).excerpt.splitlines()
+    assert len(line) <= 130
+    assert line[mark.index("^")] in "[\N{REPLACEMENT CHARACTER}"
 
 
 def test_problems_of_one_file_are_in_its_order(tmp_path: Path) -> None:
@@ -206,7 +208,8 @@ def test_problems_of_one_file_are_in_its_order(tmp_path: Path) -> None:
 
 
 def test_refusals_of_the_server_get_their_place(tmp_path: Path) -> None:
-    text = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  clusterIP: 10.96.0.1\n  ports: [{port: 80}]\n"
+    text = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n"
+    text += "  clusterIP: 10.96.0.1\n  ports: [{port: 80}]\n"
     (located,) = load([write(tmp_path, "a.yaml", text)]).objects
     cause = {
         "field": "spec.clusterIPs[0]",
