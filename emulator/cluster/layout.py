@@ -72,9 +72,10 @@ class Layout:
         if router in targets:
             return ()
         kinds = self.kinds
-        if any(kinds[target] is RouterKind.INTERNET for target in targets):
-            internet = kinds[router] is RouterKind.INTERNET
-            cost = _ON_THE_INTERNET if internet else _OUTSIDE
+        if kinds[router] is RouterKind.INTERNET:
+            cost = _ON_THE_INTERNET
+        elif any(kinds[target] is RouterKind.INTERNET for target in targets):
+            cost = _OUTSIDE
         else:
             cost = _INSIDE
         distance = self._distances(targets, cost)
