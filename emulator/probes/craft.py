@@ -253,8 +253,8 @@ def _router(spec: Spec, origin: Origin, _numbers: _Numbers) -> tuple[Crafted, ..
 
 def _fragments(spec: Spec, origin: Origin, numbers: _Numbers) -> tuple[Crafted, ...]:
     build = {"udp": _udp, "icmp": _echo}[spec.get("protocol", "udp")]
-    whole = build({"size": 2000, **spec}, origin, numbers)[0]
-    packet, step = whole.frames[0][Ether].payload, spec.get("fragment", 512)
+    whole = build({"size": 4000, **spec}, origin, numbers)[0]
+    packet, step = whole.frames[0][Ether].payload, spec.get("fragment", 1400)
     if isinstance(packet, IPv6):
         following = packet.copy()
         rest = following.payload

@@ -87,7 +87,7 @@ def judge(case: Judgement) -> Observation:
         _answers(case, keys),
         rejections_grouped(rejections),
         dict(errors),
-        _notes(case, keys, endpoints),
+        _notes(case, keys, endpoints, arrivals),
         _responses(case.attempts),
         sum(attempt.exchanges for attempt in case.attempts) if request.exchanges > 1 else 0,
         len(replies),
@@ -181,7 +181,12 @@ def _responses(attempts: Sequence[Attempt]) -> tuple[tuple[HttpReply, int], ...]
     return tuple((first[kind], count) for kind, count in counts.most_common())
 
 
-def _notes(case: Judgement, keys: Sequence[Key], endpoints: Mapping[str, int]) -> tuple[str, ...]:
+def _notes(
+    case: Judgement,
+    keys: Sequence[Key],
+    endpoints: Mapping[str, int],
+    arrivals: Mapping[str, Mapping[Key, Datagram]],
+) -> tuple[str, ...]:
     notes = [f"{place} could not be watched" for place in sorted(case.blind)]
     notes += [f"the capture at {place} lost {count} packets" for place, count in sorted(case.lost.items())]
     unseen = sum(1 for key in keys if key is None or key not in case.evidence.sent)
@@ -190,6 +195,22 @@ def _notes(case: Judgement, keys: Sequence[Key], endpoints: Mapping[str, int]) -
         notes.append(f"{unseen} were answered though the capture at the source did not see them leave")
     if case.request.target.candidates and endpoints.get(UNKNOWN_ENDPOINT):
         notes.append(f"{endpoints[UNKNOWN_ENDPOINT]} were answered by none of the places that may answer")
+    pairs = zip(case.attempts, keys, strict=True)
+    unanswered = sum(1 for attempt, key in pairs if _ended_there(case, attempt, key, arrivals))
+    if unanswered:
+        notes.append(f"{unanswered} arrived and were not answered there: a full listen queue, or a filter")
     broken = Counter(a.message for a in case.attempts if a.ending in (Ending.SILENT, Ending.REFUSED))
     notes += [f"{message} ({count})" for message, count in broken.items() if message.startswith("HTTP")]
     return tuple(notes)
+
+
+def _ended_there(
+    case: Judgement, attempt: Attempt, key: Key, arrivals: Mapping[str, Mapping[Key, Datagram]]
+) -> bool:
+    """Whether the attempt reached an endpoint that gave no recognisable answer, though it would have to."""
+    return (
+        attempt.ending is Ending.SILENT
+        and case.request.protocol is not Protocol.UDP
+        and any(key in found for found in arrivals.values())
+        and not any(key in answered for answered in case.evidence.answered.values())
+    )

@@ -129,10 +129,15 @@ KINDS: Mapping[str, PacketKind] = {
             | _PAYLOAD
             | {
                 "protocol": Field("text", "`udp` (default) or `icmp`"),
-                "fragment": Field("int", "bytes of payload a fragment, 512", 8, 65_000),
+                "fragment": Field(
+                    "int",
+                    "bytes of payload a fragment, 1400 (Open vSwitch drops all under 1200 but the last)",
+                    8,
+                    65_000,
+                ),
                 "order": Field("ints", "which fragments to send, in this order; by default all"),
             },
-            "{packet: fragments, size: 2000, order: [2, 1, 0]}",
+            "{packet: fragments, size: 4000, order: [2, 1, 0]}",
         ),
         PacketKind(
             "traceroute",

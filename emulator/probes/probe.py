@@ -25,8 +25,8 @@ from emulator.probes.request import IPAddress, ProbeRequest, Protocol, RequestEr
 from emulator.probes.session import CaptureSession
 from emulator.probes.workshop import Workshop
 
-_AT_ONCE = 48
-"""Attempts that may be waiting for an answer that usually comes at once; half a listen backlog."""
+_AT_ONCE = 6
+"""Attempts that may be waiting for an answer that usually comes at once: the backlog of a modest server."""
 _SOON = 0.05
 """Seconds after which an attempt is taken to be slow and makes room for the next one."""
 _MOST_SOCKETS = 512

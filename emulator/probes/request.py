@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 IPAddress = IPv4Address | IPv6Address
 Family = Literal[4, 6]
 
-DEFAULT_TIMEOUT = 1.0
-"""Seconds of silence after which a packet counts as dropped. Linux repeats a lost SYN after one second."""
+DEFAULT_TIMEOUT = 1.3
+"""Seconds of silence after which a packet counts as dropped: time for the one SYN that Linux repeats after a
+second, so that a single lost packet is not taken for a rule."""
 MAX_COUNT = 20_000
 
 
