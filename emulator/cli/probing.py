@@ -101,13 +101,21 @@ def _evidence(report: JsonObject) -> list[tuple[str, str]]:
     ttls = sorted({seen["ttl"] for seen in report.get("seen") or [] if seen.get("ttl") is not None})
     if ttls:
         lines.append(("ttl", ", ".join(map(str, ttls))))
-    http = report.get("http")
-    if http:
-        lines.append(("http", f"{http.get('status')} {_first_line(http.get('body', ''))}"))
-    for field in ("reason", "detail", "error"):
-        if report.get(field):
-            lines.append((field, str(report[field])))
+    for reply in report.get("http") or []:
+        lines.append(("http", f"{reply.get('status')} {_first_line(reply.get('body', ''))}"))
+    lines += [("refused", _refusal(one)) for one in report.get("rejections") or []]
+    if report.get("milliseconds"):
+        lines.append(("took", f"{report['milliseconds'].get('median', 0):.1f} ms"))
+    lines += [("error", f"{text} ({count}×)") for text, count in (report.get("errors") or {}).items()]
+    lines += [("note", str(note)) for note in report.get("notes") or []]
     return lines
+
+
+def _refusal(rejection: JsonObject) -> str:
+    """`port-unreachable from 10.244.1.1`, `tcp-reset from 10.244.2.3`."""
+    name = rejection.get("name") or rejection.get("kind")
+    sender = rejection.get("from")
+    return f"{name} from {sender}" if sender else str(name)
 
 
 def _first_line(body: str) -> str:

@@ -24,12 +24,20 @@ def test_probe_tells_the_evidence(invoke: Invoke, cluster: FakeCluster) -> None:
         outcomes={"connected": 300},
         endpoints={"shop/web-1": 148, "shop/web-2": 152},
         sourceSeen=["10.244.1.3"],
+        http=[{"status": 200, "body": "web-1\n", "count": 300}],
+        milliseconds={"least": 1.0, "median": 1.26, "most": 9.0},
+        errors={"too many open files": 2},
+        rejections=[{"kind": "icmp", "name": "port-unreachable", "from": "10.244.1.1", "count": 1}],
         seen=[{"at": "shop/web-1", "source": "10.244.1.3", "ttl": 62, "count": 148}],
     )
     text = invoke("probe", "shop/web-1", "svc/shop/web", "--port", "80", "--count", "300").stdout
     assert "✓ shop/web-1 → svc/shop/web:80/tcp   connected" in text
     assert "shop/web-1 148, shop/web-2 152" in text
     assert "saw source 10.244.1.3" in text
+    assert "http       200 web-1" in text
+    assert "took       1.3 ms" in text
+    assert "error      too many open files (2×)" in text
+    assert "refused    port-unreachable from 10.244.1.1" in text
 
 
 def test_probe_json_is_the_contract(invoke: Invoke) -> None:
