@@ -35,6 +35,7 @@ class Ovsdb:
         self._text = ""
         self._requests = 0
         self._decoder = json.JSONDecoder()
+        self._in_force: int | None = None
         try:
             self._socket.settimeout(timeout)
             self._socket.connect(str(path))
@@ -73,10 +74,13 @@ class Ovsdb:
     def wait_until_in_force(self, change: int) -> None:
         """Return when ovs-vswitchd has applied that change. Raises OvsdbError after `timeout`."""
         deadline = time.monotonic() + self._timeout
-        table = self._call("monitor", [_DATABASE, change, {_DATABASE: {"columns": ["cur_cfg"]}}])
-        while not _applied(table, change):
+        if self._in_force is None:
+            watched = {_DATABASE: {"columns": ["cur_cfg"]}}
+            self._in_force = _applied(self._call("monitor", [_DATABASE, "", watched]))
+        while self._in_force < change:
             message = self._receive(deadline)
-            table = message["params"][1] if message.get("method") == "update" else {}
+            if message.get("method") == "update":
+                self._in_force = max(self._in_force, _applied(message["params"][1]))
 
     def _call(self, method: str, params: Sequence[Any]) -> Any:
         self._requests += 1
@@ -84,6 +88,8 @@ class Ovsdb:
         deadline = time.monotonic() + self._timeout
         while True:
             message = self._receive(deadline)
+            if message.get("method") == "update" and self._in_force is not None:
+                self._in_force = max(self._in_force, _applied(message["params"][1]))
             if "method" in message or message.get("id") != self._requests:
                 continue
             if message.get("error"):
@@ -119,9 +125,10 @@ class Ovsdb:
         return data.decode()
 
 
-def _applied(table: Mapping[str, Any], change: int) -> bool:
+def _applied(table: Mapping[str, Any]) -> int:
+    """The number of the last change that ovs-vswitchd says it has applied; -1 when it says nothing."""
     rows = table.get(_DATABASE, {}).values()
-    return any(row.get("new", {}).get("cur_cfg", -1) >= change for row in rows)
+    return max((row.get("new", {}).get("cur_cfg", -1) for row in rows), default=-1)
 
 
 def members(value: Any) -> list[Any]:
