@@ -113,7 +113,7 @@ async def connect(
             if request.http is None:
                 return Attempt(index, Ending.ANSWERED, port, elapsed)
             reply, count, ending = await _browse(sock, address, request, request.http)
-            said = "" if ending is Ending.ANSWERED else f"HTTP response {count + 1} did not come"
+            said = _told(ending, count)
             return Attempt(index, ending, port, elapsed, said, reply, exchanges=count)
     except TimeoutError:
         return Attempt(index, Ending.SILENT, port)
@@ -160,6 +160,8 @@ async def _browse(
             count += 1
             if count == request.exchanges:
                 return reply, count, Ending.ANSWERED
+            if conversation.ends_with(reply):
+                return reply, count, Ending.FAILED
             if await conversation.is_closed_within(request.interval):
                 return reply, count, Ending.REFUSED
     except TimeoutError:
@@ -168,6 +170,14 @@ async def _browse(
         return reply, count, _ending(error)
     finally:
         conversation.close()
+
+
+def _told(ending: Ending, count: int) -> str:
+    if ending is Ending.ANSWERED:
+        return ""
+    if ending is Ending.FAILED:
+        return "the server ends its connections after each response"
+    return f"HTTP response {count + 1} did not come"
 
 
 async def _settled(pending: asyncio.Future[None], refused: asyncio.Event, timeout: float) -> bool:

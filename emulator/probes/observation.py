@@ -111,6 +111,8 @@ class HttpReply:
     reason: str
     headers: Mapping[str, str]
     body: str
+    version: int = 11
+    """10 or 11."""
 
 
 @dataclass(frozen=True, slots=True)

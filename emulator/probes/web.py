@@ -53,6 +53,14 @@ class Conversation:
             raise http.client.LineTooLong("response head") from error
         return parse_http(head + body, self._get.method)
 
+    @staticmethod
+    def ends_with(reply: HttpReply) -> bool:
+        """Whether the server announces that it closes the connection after `reply`."""
+        fields = {name.lower(): value.lower() for name, value in reply.headers.items()}
+        if reply.version < 11:
+            return fields.get("connection") != "keep-alive"
+        return fields.get("connection") == "close"
+
     async def is_closed_within(self, seconds: float) -> bool:
         """Wait for the server to say something unasked or to close; false when it stays quiet so long."""
         if not seconds:
@@ -95,7 +103,7 @@ def parse_http(data: bytes, method: str = "GET") -> HttpReply:
     response = http.client.HTTPResponse(_Bytes(data), method=method)  # type: ignore[arg-type]
     response.begin()
     body = response.read().decode("utf-8", "replace")
-    return HttpReply(response.status, response.reason, dict(response.getheaders()), body)
+    return HttpReply(response.status, response.reason, dict(response.getheaders()), body, response.version)
 
 
 class _Bytes:

@@ -100,6 +100,9 @@ async def answer_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
             await reader.read()
             break
         host = next(line for line in head if line.startswith(b"Host: "))
+        if head[0].startswith(b"GET /old"):
+            writer.write(b"HTTP/1.0 200 OK\r\n\r\nold")
+            break
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(host), host))
         if head[0].startswith(b"GET /once") or b"Connection: close" in head:

@@ -198,6 +198,11 @@ def test_a_connection_that_the_server_ends_early_is_rejected(lab: Lab) -> None:
     assert answer["notes"] == ["HTTP response 2 did not come (1)"]
 
 
+def test_a_server_that_keeps_no_connection_open_is_an_error(lab: Lab) -> None:
+    answer = at_server(lab, 4, "8080/tcp", http="/old", exchanges=2)
+    assert answer["errors"] == {"the server ends its connections after each response": 1}
+
+
 def test_attempts_can_be_spread_over_time(lab: Lab) -> None:
     started = time.monotonic()
     assert at_server(lab, 4, "8080/tcp", count=10, interval=0.05)["outcomes"] == {"connected": 10}
