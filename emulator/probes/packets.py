@@ -27,6 +27,8 @@ class Field:
     meaning: str
     least: int = 0
     most: int = 0xFFFFFFFF
+    choices: tuple[str, ...] = ()
+    """The only texts allowed; empty allows any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ KINDS: Mapping[str, PacketKind] = {
             _IP
             | _PAYLOAD
             | {
-                "protocol": Field("text", "`udp` (default) or `icmp`"),
+                "protocol": Field("text", "`udp` (default) or `icmp`", choices=("udp", "icmp")),
                 "fragment": Field(
                     "int",
                     "bytes of payload a fragment, 1400 (Open vSwitch drops all under 1200 but the last)",
@@ -144,7 +146,7 @@ KINDS: Mapping[str, PacketKind] = {
             "A ladder of TTLs; every router's answer and the header that it quotes",
             _ENDS
             | {
-                "protocol": Field("text", "`udp` (default), `tcp` or `icmp`"),
+                "protocol": Field("text", "`udp` (default), `tcp` or `icmp`", choices=("udp", "tcp", "icmp")),
                 "first": Field("int", "lowest TTL, 1", 1, 255),
                 "last": Field("int", "highest TTL, 8", 1, 255),
             },
@@ -193,9 +195,11 @@ def markdown() -> str:
     for kind in KINDS.values():
         fields = ", ".join(f"`{name}`" for name in kind.fields)
         lines.append(f"| `{kind.name}` | {kind.summary} | {fields} | `{kind.example}` |")
-    meanings = {name: field for kind in KINDS.values() for name, field in kind.fields.items()}
+    meanings = dict.fromkeys(
+        (name, field.meaning) for kind in KINDS.values() for name, field in kind.fields.items()
+    )
     lines += ["", "| field | meaning, and its default |", "| --- | --- |"]
-    lines += [f"| `{name}` | {field.meaning} |" for name, field in meanings.items()]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in meanings]
     return "\n".join(lines) + "\n"
 
 
@@ -208,6 +212,7 @@ def _check(field: Field, value: Any, path: str) -> None:
         packet_of(value, path)
     elif not _is_valid(field, value):
         limits = f" between {field.least} and {field.most}" if field.kind == "int" else ""
+        limits += f", one of {', '.join(field.choices)}" if field.choices else ""
         raise RequestError(f"{path}: not {_ARTICLES[field.kind]}{limits}: {value!r}")
 
 
@@ -242,6 +247,8 @@ def _is_valid(field: Field, value: Any) -> bool:
         return _MAC.fullmatch(value.lower()) is not None
     if field.kind == "flags":
         return _FLAGS.fullmatch(value) is not None
+    if field.choices:
+        return value in field.choices
     return field.kind != "ip" or _is_address(value)
 
 

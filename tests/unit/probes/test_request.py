@@ -132,6 +132,7 @@ def test_which_sockets_take_a_datagram(bound: str, wanted: str, expected: bool) 
         ({"packet": "udp", "source": "x"}, "must be an object"),
         ({"packet": "vxlan", "inner": {"packet": "tcp", "seq": "x"}}, "packet.inner.seq"),
         ({"packet": "vxlan", "inner": 3}, "must be a packet"),
+        ({"packet": "fragments", "protocol": "ospf"}, "one of udp, icmp"),
         ({"packet": "fragments", "order": "210"}, "list of whole numbers"),
     ],
 )
