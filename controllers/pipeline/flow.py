@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from controllers.pipeline.actions import Action, Ct, Goto, Load, Move, Multipath, Set, text
-from controllers.pipeline.fields import Field
+from controllers.pipeline.actions import Action, Ct, DecTtl, Goto, Load, Move, Multipath, Set, text
+from controllers.pipeline.fields import NW_TTL, Field
 from controllers.pipeline.match import Match
 from controllers.pipeline.owner import cookie_of
 from controllers.pipeline.registers import Punt
@@ -113,7 +113,7 @@ def check(flow: Flow) -> None:
     for term in flow.match:
         if term.field not in stage.matches:
             raise PipelineError(f"{stage} does not declare a match on {term.field.name}: {flow}")
-    for field in _written(flow.actions):
+    for field in written_fields(flow.actions):
         if field not in stage.sets:
             raise PipelineError(f"{stage} does not declare that it sets {field.name}: {flow}")
     for following in next_stages(flow.actions):
@@ -130,11 +130,14 @@ def next_stages(actions: Iterable[Action]) -> Iterator[Stage]:
             yield action.then
 
 
-def _written(actions: Iterable[Action]) -> Iterator[Field]:
+def written_fields(actions: Iterable[Action]) -> Iterator[Field]:
+    """The fields that the actions write."""
     for action in actions:
         if isinstance(action, Set):
             yield action.field
         elif isinstance(action, (Load, Move, Multipath)):
             yield action.to.field
+        elif isinstance(action, DecTtl):
+            yield NW_TTL
         elif isinstance(action, Ct):
-            yield from _written(action.mark)
+            yield from written_fields(action.mark)

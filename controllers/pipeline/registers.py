@@ -31,7 +31,7 @@ class Punt(IntEnum):
 
 
 SOURCE = REG0.part(0, 3)
-"""A `Source`."""
+"""Where the packet entered: 1 a pod, 2 the node's stack, 3 the tunnel, 4 the uplink."""
 MASQUERADE = REG0[8]
 """This new connection is to leave with a source address of the node; its packets pass the SNAT zone."""
 HAIRPIN = REG0[9]
@@ -50,6 +50,7 @@ ENDPOINT_IPV4 = REG3.part(0, 31)
 ENDPOINT_IPV6 = XXREG2.part(0, 127)
 """The chosen endpoint's address."""
 ENDPOINT_PORT = REG4.part(0, 15)
+"""The chosen endpoint's port."""
 ENDPOINT_SLOT = REG5.part(0, 15)
 """Which of the endpoints the hash chose."""
 
@@ -59,7 +60,7 @@ SWAP_IPV6 = XXREG2.part(0, 127)
 """A place to keep one of two addresses that change places."""
 
 PUNT = REG6.part(0, 7)
-"""A `Punt`, for the controller."""
+"""For the controller, which ICMP error to send: 1 time exceeded, 2 port, 3 net, 4 host unreachable."""
 
 ROUTE = REG7.part(0, 7)
 """Router bridges: the group of equal-cost next hops that the packet's route names."""

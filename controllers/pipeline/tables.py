@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from controllers.pipeline import fields as f
 from controllers.pipeline.fields import Field
 
-_IP = frozenset({f.ETH_TYPE, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST})
-_L4 = frozenset({f.IP_PROTO, f.TCP_DST, f.UDP_DST, f.SCTP_DST})
-_ICMP = frozenset({f.IP_PROTO, f.ICMP_TYPE, f.ICMP_CODE, f.ICMPV6_TYPE, f.ICMPV6_CODE})
-_ARP = frozenset({f.ETH_TYPE, f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA})
-_ETH = frozenset({f.ETH_SRC, f.ETH_DST})
-_REG = frozenset({f.REG0, f.REG1, f.REG2, f.REG3, f.REG4, f.REG5, f.REG6, f.REG7, f.XXREG2})
-_CT = frozenset({f.CT_STATE, f.CT_MARK})
+_TYPE = frozenset({f.ETH_TYPE})
+_SRC = frozenset({f.IPV4_SRC, f.IPV6_SRC})
+_DST = frozenset({f.IPV4_DST, f.IPV6_DST})
+_MAC = frozenset({f.ETH_SRC, f.ETH_DST})
+_PORTS = frozenset({f.IP_PROTO, f.TCP_DST, f.UDP_DST, f.SCTP_DST})
+_ND = frozenset({f.IP_PROTO, f.ICMPV6_TYPE, f.ICMPV6_CODE})
+_ENDPOINT = frozenset({f.REG3, f.REG4, f.XXREG2})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,15 +47,15 @@ CLASSIFIER = Stage(
     "Classifier",
     "Notes where a packet came from. VXLAN between the node's stack and its uplink, and neighbour "
     "discovery between them, pass straight across.",
-    _IP | _L4 | _ICMP | _ETH | {f.IN_PORT},
-    _REG,
+    _TYPE | _SRC | _DST | _ND | {f.IN_PORT, f.ETH_DST, f.UDP_DST},
+    frozenset({f.REG0, f.REG7}),
     ("SpoofGuard", "ARPResponder", "L2Forwarding", "LocalDelivery", "TTLGuard"),
 )
 SPOOF_GUARD = Stage(
     1,
     "SpoofGuard",
     "Lets a pod speak only with its own MAC and IP addresses.",
-    _IP | _L4 | _ICMP | _ARP | _ETH | {f.IN_PORT},
+    _TYPE | _SRC | _DST | _ND | {f.IN_PORT, f.ETH_SRC, f.UDP_DST, f.ARP_OP, f.ARP_SPA, f.ARP_SHA},
     frozenset(),
     ("ARPResponder", "TTLGuard"),
 )
@@ -64,15 +64,16 @@ ARP_RESPONDER = Stage(
     "ARPResponder",
     "Answers ARP requests for the bridge's own addresses and turns neighbour solicitations for them "
     "into advertisements.",
-    _ARP | _IP | _ICMP | {f.IN_PORT, f.ND_TARGET, f.REG0, f.REG7},
-    _ARP | _IP | _ETH | {f.REG3, f.ICMPV6_TYPE, f.ICMPV6_CODE},
+    _TYPE | _ND | {f.ARP_OP, f.ARP_TPA, f.ND_TARGET, f.REG7},
+    _MAC
+    | {f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA, f.REG3, f.IPV6_SRC, f.IPV6_DST, f.ICMPV6_TYPE},
     ("NeighborAdvertisement", "L2Forwarding"),
 )
 NEIGHBOR_ADVERTISEMENT = Stage(
     3,
     "NeighborAdvertisement",
     "Completes the advertisement begun in ARPResponder and sends it back.",
-    _IP | _ICMP,
+    _TYPE | _ND,
     frozenset({f.ND_TLL, f.ND_RESERVED, f.ND_OPTIONS_TYPE}),
     (),
 )
@@ -81,7 +82,7 @@ L2_FORWARDING = Stage(
     "L2Forwarding",
     "Router bridges: switches frames between the hosts of one subnet by MAC address; ARP and "
     "neighbour discovery reach all of them.",
-    _ETH | _IP | _ICMP | {f.REG7},
+    _TYPE | _ND | {f.ETH_DST, f.REG7},
     frozenset(),
     (),
 )
@@ -89,15 +90,15 @@ LOCAL_DELIVERY = Stage(
     6,
     "LocalDelivery",
     "Router bridges: answers pings to the router's own addresses and refuses everything else sent to them.",
-    _IP | _ICMP,
-    _IP | _ETH | {f.ICMP_TYPE, f.ICMPV6_TYPE, f.NW_TTL, f.REG3, f.XXREG2, f.REG6},
+    _TYPE | _DST | _ND | {f.ICMP_TYPE, f.ICMP_CODE},
+    _MAC | _SRC | _DST | {f.ICMP_TYPE, f.ICMPV6_TYPE, f.NW_TTL, f.REG3, f.XXREG2, f.REG6},
     ("TTLGuard",),
 )
 TTL_GUARD = Stage(
     8,
     "TTLGuard",
     "Answers packets whose TTL ends here, before any translation: an ICMP error quotes what was sent.",
-    _IP | {f.NW_TTL, f.REG0},
+    _TYPE | _DST | {f.NW_TTL, f.REG0},
     frozenset({f.REG6}),
     ("UnSNAT", "ConntrackZone", "L3Forwarding"),
 )
@@ -105,7 +106,7 @@ UN_SNAT = Stage(
     10,
     "UnSNAT",
     "Gives packets addressed to the node back to the connection that was masqueraded, if there is one.",
-    _IP,
+    _TYPE | _DST,
     frozenset(),
     ("ConntrackZone",),
 )
@@ -113,7 +114,7 @@ CONNTRACK_ZONE = Stage(
     11,
     "ConntrackZone",
     "Looks the packet up in the bridge's MAIN zone and translates it as its connection says.",
-    _IP,
+    _TYPE,
     frozenset(),
     ("ConntrackState",),
 )
@@ -121,15 +122,15 @@ CONNTRACK_STATE = Stage(
     12,
     "ConntrackState",
     "Drops invalid packets, sends known connections on and new ones to the services.",
-    _CT | _IP,
-    _REG,
+    _TYPE | _DST | {f.CT_STATE, f.CT_MARK},
+    frozenset({f.REG0}),
     ("NodePortMark", "L3Forwarding"),
 )
 NODE_PORT_MARK = Stage(
     20,
     "NodePortMark",
     "Notes that the destination is an address of this node, where NodePorts answer.",
-    _IP,
+    _TYPE | _DST,
     frozenset({f.REG0}),
     ("ServiceFrontend",),
 )
@@ -138,7 +139,7 @@ SERVICE_FRONTEND = Stage(
     "ServiceFrontend",
     "Recognises a service port's frontends and decides which endpoints may serve this client and "
     "whether its address is masqueraded.",
-    _IP | _L4 | {f.REG0},
+    _TYPE | _DST | _PORTS | {f.REG0},
     frozenset({f.REG0, f.REG2}),
     ("ServiceLB", "L3Forwarding"),
 )
@@ -146,7 +147,7 @@ SERVICE_LB = Stage(
     23,
     "ServiceLB",
     "Chooses an endpoint by a hash of the connection; refuses a service without endpoints.",
-    _IP | {f.REG2},
+    _TYPE | {f.REG2},
     frozenset({f.REG5, f.REG6}),
     ("ServiceEndpoint",),
 )
@@ -154,15 +155,15 @@ SERVICE_ENDPOINT = Stage(
     24,
     "ServiceEndpoint",
     "Turns the hash into an endpoint's address and port.",
-    _IP | {f.REG2, f.REG5},
-    frozenset({f.REG3, f.REG4, f.XXREG2}),
+    _TYPE | {f.REG2, f.REG5},
+    _ENDPOINT,
     ("EndpointDNAT",),
 )
 ENDPOINT_DNAT = Stage(
     25,
     "EndpointDNAT",
     "Commits the connection with its destination translated to the endpoint.",
-    _IP | _L4 | {f.REG0, f.REG2, f.REG3, f.REG4, f.XXREG2},
+    _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.REG2},
     frozenset({f.REG0, f.CT_MARK}),
     ("L3Forwarding",),
 )
@@ -170,8 +171,8 @@ L3_FORWARDING = Stage(
     40,
     "L3Forwarding",
     "Finds the way to the destination: MAC addresses and port.",
-    _IP | {f.REG0},
-    _ETH | _REG,
+    _TYPE | _DST | {f.REG0},
+    _MAC | {f.REG1, f.REG6, f.REG7},
     ("NextHop", "L3DecTTL"),
 )
 NEXT_HOP = Stage(
@@ -179,14 +180,14 @@ NEXT_HOP = Stage(
     "NextHop",
     "Router bridges: turns the hash over equal-cost routes into MAC addresses and port.",
     frozenset({f.REG7}),
-    _ETH | {f.REG1},
+    _MAC | {f.REG1},
     ("L3DecTTL",),
 )
 L3_DEC_TTL = Stage(
     42,
     "L3DecTTL",
     "Decrements the TTL of what is routed; the node's own stack does that for itself.",
-    _IP | {f.REG0, f.REG1},
+    _TYPE | {f.REG0, f.REG1},
     frozenset({f.NW_TTL}),
     ("ConntrackCommit", "Output"),
 )
@@ -194,7 +195,7 @@ CONNTRACK_COMMIT = Stage(
     60,
     "ConntrackCommit",
     "Commits new connections that no service has committed, and decides which of them leave masqueraded.",
-    _CT | _IP | {f.REG0, f.REG1},
+    _TYPE | _SRC | _DST | {f.CT_STATE, f.CT_MARK, f.REG0, f.REG1},
     frozenset({f.REG0, f.CT_MARK}),
     ("SNAT", "Output"),
 )
@@ -202,7 +203,7 @@ SNAT = Stage(
     61,
     "SNAT",
     "Translates the source address of masqueraded connections to the node's.",
-    _CT | _IP | {f.REG0, f.REG1},
+    _TYPE | _SRC | {f.CT_STATE, f.CT_MARK, f.REG0, f.REG1},
     frozenset(),
     ("Output",),
 )
@@ -210,7 +211,7 @@ OUTPUT = Stage(
     70,
     "Output",
     "Sends the packet to the port chosen, even if that is where it came from.",
-    _CT,
+    frozenset({f.CT_STATE}),
     frozenset({f.IN_PORT_NXM}),
     (),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -27,12 +27,27 @@ from emulator.cluster.wiring import Wiring
 
 TOPOLOGIES = Path(__file__).resolve().parents[3] / "topologies"
 NAMES = tuple(sorted(path.stem for path in TOPOLOGIES.glob("*.yaml")))
+VARIANTS = {"only-ipv4": ["IPv4"], "only-ipv6": ["IPv6"], "first-ipv6": ["IPv6", "IPv4"]}
+"""The three-node topology with other families."""
+ALL = (*NAMES, *VARIANTS)
 
 
 @cache
 def wiring(topology: str) -> Wiring:
-    """The plan of a shipped topology."""
-    return wire(parse_topology(YAML(typ="safe").load(TOPOLOGIES / f"{topology}.yaml")))
+    """The plan of a shipped topology, or of a variant."""
+    if topology not in VARIANTS:
+        return wire(parse_topology(YAML(typ="safe").load(TOPOLOGIES / f"{topology}.yaml")))
+    obj = YAML(typ="safe").load(TOPOLOGIES / "three-node.yaml")
+    families = {4 if name == "IPv4" else 6 for name in VARIANTS[topology]}
+    spec = {key: value for key, value in obj["spec"].items() if key not in ("podCIDRs", "serviceCIDRs")}
+    routers = [
+        {**router, "routes": [r for r in router.get("routes", ()) if ip_network(r["to"]).version in families]}
+        for router in spec["routers"]
+    ]
+    external = [{"name": "server", "addresses": ["198.51.100.80"] if 4 in families else ["2001:db8:1::80"]}]
+    links = [link for link in spec["links"] if "client" not in link["ends"]]
+    spec |= {"families": VARIANTS[topology], "routers": routers, "external": external, "links": links}
+    return wire(parse_topology({**obj, "spec": spec}))
 
 
 def pod(plan: Wiring, name: str, node: str, index: int) -> Pod:
@@ -104,5 +119,6 @@ def state(topology: str) -> ClusterState:
             service("local", 21, endpoints(web[-1:]), node_port=30081, external=TrafficPolicy.LOCAL),
             service("near", 22, endpoints(web[-1:]), internal=TrafficPolicy.LOCAL),
             service("nobody", 23, (), port=53, protocol=Protocol.UDP),
+            service("signals", 24, endpoints(web[:1]), port=5060, protocol=Protocol.SCTP),
         ),
     )

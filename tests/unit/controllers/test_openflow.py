@@ -17,7 +17,7 @@ from controllers.pipeline.flow import Flow
 from controllers.pipeline.tables import by_number
 from controllers.switch import Switch
 
-from .cluster import NAMES, state
+from .cluster import ALL, state
 
 needs_ovs = pytest.mark.skipif(shutil.which("ovs-ofctl") is None, reason="Open vSwitch is not installed")
 DATAPATH: Any = SimpleNamespace(ofproto=openflow.ofp, ofproto_parser=openflow.parser)
@@ -49,7 +49,7 @@ def messages(output: str) -> list[str]:
 
 
 @needs_ovs
-@pytest.mark.parametrize("topology", NAMES)
+@pytest.mark.parametrize("topology", ALL)
 def test_every_flow_means_the_same_in_text_and_on_the_wire(topology: str, tmp_path: Path) -> None:
     flows = list({flow: None for program in compile_cluster(state(topology)).values() for flow in program})
     text, wire = read_text(flows, tmp_path), read_bytes(flows, tmp_path)

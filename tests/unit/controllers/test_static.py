@@ -10,17 +10,17 @@ import pytest
 from controllers.pipeline.actions import Ct, Goto, Meter, Output
 from controllers.pipeline.compile import compile_cluster
 from controllers.pipeline.fields import CT_MARK
-from controllers.pipeline.flow import FlowProgram, check, next_stages
+from controllers.pipeline.flow import FlowProgram, check, next_stages, written_fields
 from controllers.pipeline.owner import cookie_of
 from controllers.pipeline.registers import NAMED
 from controllers.pipeline.tables import CLASSIFIER, STAGES, Stage
 
-from .cluster import NAMES, state
+from .cluster import ALL, state
 
 MOST_RECIRCULATIONS = 5
 """The userspace datapath drops a packet that recirculates more than six times."""
 
-topologies = pytest.mark.parametrize("topology", NAMES)
+topologies = pytest.mark.parametrize("topology", ALL)
 
 
 @cache
@@ -55,6 +55,20 @@ def test_flows_keep_to_their_stage(topology: str) -> None:
     for program in programs(topology):
         for flow in program:
             check(flow)
+
+
+def test_stages_declare_no_more_than_is_used() -> None:
+    matches, sets, follows = ({stage: set() for stage in STAGES} for _ in range(3))  # type: ignore[var-annotated]
+    for topology in ALL:
+        for program in programs(topology):
+            for flow in program:
+                matches[flow.stage] |= {term.field for term in flow.match}
+                sets[flow.stage] |= set(written_fields(flow.actions))
+                follows[flow.stage] |= {stage.name for stage in next_stages(flow.actions)}
+    for stage in STAGES:
+        assert {field.ryu for field in stage.matches - matches[stage]} == set(), stage
+        assert {field.ryu for field in stage.sets - sets[stage]} == set(), stage
+        assert set(stage.follows) == follows[stage], stage
 
 
 @topologies
