@@ -24,7 +24,7 @@ from emulator.network import netns, shaping
 from emulator.network.cables import BridgeEnd, HostRoute, RemoteEnd, Tunnel
 from emulator.network.datapath import refuse_without_kernel_datapath
 from emulator.network.kubenet import KubeNet
-from emulator.network.names import netns_name, netns_path
+from emulator.network.names import netns_name
 from emulator.network.places import ExternalHost, NodeHost, PlaceHost, PodHost
 from emulator.network.plumber import Plumber
 from emulator.network.switchboard import BridgeSpec, Switchboard
@@ -130,10 +130,6 @@ class Network:
         """Tell bridges that lost their controller to dial it now, because it listens again."""
         with self._lock:
             self._switchboard.reconnect()
-
-    def netns(self, place: str) -> Path:
-        """The netns file of a place."""
-        return netns_path(place)
 
     def _detach(self, places: Iterable[str]) -> None:
         known = [place for place in places if self._pods.pop(place, None)]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emulator.cluster.wiring import IPAddress, IPInterface
+from emulator.cluster.wiring import IPInterface
 from emulator.network.cables import HostEnd, HostRoute
 from emulator.network.errors import NetworkError
 from emulator.network.mn import Host, Node, OVSSwitch
@@ -100,11 +100,6 @@ class PlaceHost(LateShell, Host):  # type: ignore[misc]
     def config(self, **params: Any) -> dict[str, Any]:
         """Nothing: hosts are configured when their cables are laid."""
         return {}
-
-    @property
-    def addresses(self) -> tuple[IPAddress, ...]:
-        """The host's addresses."""
-        return tuple(interface.ip for interface in self.end.addresses)
 
 
 class PodHost(PlaceHost):

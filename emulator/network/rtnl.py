@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -215,8 +215,3 @@ def _named(name: str) -> bytes:
 
 def _packed_mac(mac: str) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
-
-
-def together(*groups: Iterable[Request]) -> list[Request]:
-    """Several groups of requests as one batch."""
-    return [request for group in groups for request in group]

@@ -61,11 +61,6 @@ class Switchboard:
         with Ovsdb(self._socket) as database:
             return _ports(database)
 
-    def bridges(self) -> frozenset[str]:
-        """The names of all bridges."""
-        with Ovsdb(self._socket) as database:
-            return frozenset(row["name"] for row in database.select("Bridge", ["name"]))
-
     def change(self, bridges: Sequence[BridgeSpec], ports: Sequence[PortSpec]) -> Change:
         """Add what is missing; a port of another number or at another bridge is moved.
 
