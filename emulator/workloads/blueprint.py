@@ -175,8 +175,9 @@ class Workshop:
         return {name: content for name, content in files.items() if f"/etc/{name}" not in covered}
 
     def _tools(self) -> Iterator[Mount]:
-        for tool in sorted(self.tools.iterdir()) if self.tools.is_dir() else ():
-            yield Mount(str(tool), f"/{tool.name}", read_only=True)
+        for tool in sorted(self.tools.glob("*")):
+            if tool.is_file():
+                yield Mount(str(tool), f"/{tool.name}", read_only=True)
 
 
 @dataclass(frozen=True, slots=True)

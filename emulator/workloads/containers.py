@@ -103,14 +103,23 @@ class Containers:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(cls, run_directory: Path) -> Containers:
-        """Start a spawner whose containers may see parts of `run_directory`. Raises StartError."""
+    async def open(cls, run_directory: Path, busybox_tools: Path) -> Containers:
+        """Start a spawner whose containers may see parts of `run_directory`. Raises StartError.
+
+        Programs in `busybox_tools` replace the host's busybox applets of the same name.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         busybox = shutil.which("busybox", path=PATH) or ""
         with theirs:
             spawner = await asyncio.create_subprocess_exec(
-                *python_argv("emulator.workloads.spawner", str(theirs.fileno()), str(run_directory), busybox),
+                *python_argv(
+                    "emulator.workloads.spawner",
+                    str(theirs.fileno()),
+                    str(run_directory),
+                    busybox,
+                    str(busybox_tools),
+                ),
                 _TITLE_ROOM,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

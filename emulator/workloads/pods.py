@@ -93,7 +93,8 @@ class PodWorker:
             "annotations"
         ) != pod["metadata"].get("annotations"):
             self._refresh_volumes()
-        self.changed()
+        if pod["spec"].get("readinessGates"):
+            self.changed()
 
     def object_changed(self, key: Key) -> None:
         """A ConfigMap or Secret is there, or is another one."""

@@ -47,13 +47,13 @@ class Template:
     directories: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
     run_directory: str
-    busybox: bool
 
     @classmethod
-    def make(cls, run_directory: str, busybox: str | None) -> Template:
+    def make(cls, run_directory: str, busybox: str, tools: str) -> Template:
         """Build the template in the caller's mount namespace, which has to be its own, and move into it.
 
-        `busybox` is the path of the program, or None where the host has none. Raises OSError.
+        `busybox` is the path of the program, or empty where the host has none; programs in the directory
+        `tools` replace its applets. Raises OSError.
         """
         linux.mount("", "/", flags=MountFlag.REC | MountFlag.PRIVATE)
         run_descriptor = os.open(run_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -76,11 +76,10 @@ class Template:
         _hide(run_directory, directories)
         linux.mount("tmpfs", _SCRATCH + _EMPTY, "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
         _make_devices(_SCRATCH + "/dev")
-        if busybox:
-            _install_busybox(busybox, _SCRATCH + _BUSYBOX)
+        _install_busybox(busybox, tools, _SCRATCH + _BUSYBOX)
         linux.pivot_root(_SCRATCH, _SCRATCH + _OLD)
         linux.unmount(_OLD)
-        return cls(directories, links, run_directory, busybox is not None)
+        return cls(directories, links, run_directory)
 
     def enter(self, spec: ContainerSpec) -> None:
         """Build the root that `spec` asks for and move into it. The caller's mount, PID, UTS, IPC and
@@ -116,7 +115,7 @@ class Template:
         for name, mode in (("root", 0o700), ("run", 0o755), ("tmp", 0o1777), ("var/tmp", 0o1777)):
             _own_directory(f"{_CONTAINER}/{name}", mode, writable=spec.read_only_root)
         os.symlink("/run", f"{_CONTAINER}/var/run")
-        if spec.busybox and self.busybox:
+        if spec.busybox:
             os.mkdir(_CONTAINER + BUSYBOX)
             linux.bind(_BUSYBOX, _CONTAINER + BUSYBOX)
         _mount_kernel_views(_CONTAINER)
@@ -201,11 +200,19 @@ def _make_devices(directory: str) -> None:
     linux.mount("", directory, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | MountFlag.NOSUID)
 
 
-def _install_busybox(program: str, directory: str) -> None:
+def _install_busybox(program: str, tools: str, directory: str) -> None:
     linux.mount("tmpfs", directory, "tmpfs", _QUIET, "mode=755,size=1m")
-    pid = os.posix_spawn(program, [program, "--install", "-s", directory], {})
-    if os.waitpid(pid, 0)[1]:
-        raise OSError(5, "busybox cannot install its applets", program)
+    if program:
+        pid = os.posix_spawn(program, [program, "--install", "-s", directory], {})
+        if os.waitpid(pid, 0)[1]:
+            raise OSError(5, "busybox cannot install its applets", program)
+    for tool in os.scandir(tools):
+        target = f"{directory}/{tool.name}"
+        if os.path.lexists(target):
+            os.unlink(target)
+        with open(tool.path, "rb") as source, open(target, "wb") as copy:
+            copy.write(source.read())
+        os.chmod(target, 0o755)
     linux.make_read_only(directory)
 
 

@@ -17,10 +17,10 @@ from emulator.workloads.incarnations import Place
 from emulator.workloads.pods import EventSink, PodWorker, StatusSink
 from emulator.workloads.references import Objects
 from emulator.workloads.spec import encode
+from emulator.workloads.toolbox import BUSYBOX_TOOLS, install
 from emulator.workloads.volumes import Volumes
 from emulator.workloads.worker import ContainerWorker, Timing
 
-_TOOLS = Path(__file__).parent / "tools"
 _DNS_SERVICE = Key("Service", "kube-system", "kube-dns")
 
 
@@ -71,15 +71,8 @@ class PodRuntime:
     async def open(self) -> None:
         """Start the spawner. Raises StartError."""
         _allow_many_files()
-        tools = self._tools
-        if tools.exists():
-            shutil.rmtree(tools)
-        tools.mkdir(parents=True)
-        for program in sorted(_TOOLS.glob("[a-z]*.py")):
-            copy = tools / program.stem
-            shutil.copyfile(program, copy)
-            copy.chmod(0o755)
-        self._containers = await Containers.open(self._scratch)
+        install(self._tools)
+        self._containers = await Containers.open(self._scratch, self._tools / BUSYBOX_TOOLS)
 
     async def close(self) -> None:
         """End everything at once."""

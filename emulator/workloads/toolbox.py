@@ -1,0 +1,35 @@
+"""Installs the programs of ours that containers find."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from emulator.workloads.rootfs import SHARED_DIRECTORIES
+from emulator.workloads.spec import PATH
+
+BUSYBOX_TOOLS = "busybox"
+"""The directory of those that only busybox images find."""
+_SOURCE = Path(__file__).parent / "tools"
+
+
+def install(directory: Path) -> None:
+    """Put the programs into `directory`, which is made anew, for an interpreter that containers see."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    interpreter = _interpreter()
+    for program in sorted(_SOURCE.rglob("[a-z]*.py")):
+        target = (directory / program.relative_to(_SOURCE)).with_suffix("")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if interpreter is not None:
+            _, _, rest = program.read_text().partition("\n")
+            target.write_text(f"#!{interpreter} -ISs\n{rest}")
+            target.chmod(0o755)
+
+
+def _interpreter() -> str | None:
+    """A Python that is there inside containers: ours, unless it lives in somebody's home."""
+    ours = os.path.realpath(sys.executable)
+    return ours if Path(ours).parts[1] in SHARED_DIRECTORIES else shutil.which("python3", path=PATH)

@@ -1,0 +1,1 @@
+"""Programs of ours that containers find: run by their interpreter, never imported."""

@@ -1,0 +1,1 @@
+"""Programs that busybox images find before the applets of the host."""
