@@ -87,6 +87,13 @@ class Engine:
             await self.wait_ready(_SCAPY_WAITS)
             await self.workshop.start()
 
+    async def greet_controller(self) -> None:
+        """The controller listens: for the first time, or again after its death."""
+        self.controller_arrived.set()
+        self.pulse.beat()
+        if self.network_built:
+            await asyncio.to_thread(self._network.reconnect)
+
     async def wait_ready(self, timeout: float) -> Readiness:
         """Wait until everything in the store is in force, or `timeout` seconds."""
         loop = asyncio.get_running_loop()

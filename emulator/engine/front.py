@@ -45,13 +45,12 @@ class _Routes:
 
     @property
     def notice_controller(self) -> Any:
-        """Middleware: the first who follows the changes is the controller, and it listens by then."""
+        """Middleware: who follows the changes is the controller, and it listens by then."""
 
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path == f"{_PREFIX}/changes":
-                self._engine.controller_arrived.set()
-                self._engine.pulse.beat()
+                await self._engine.greet_controller()
             return await handler(request)
 
         return middleware

@@ -127,7 +127,7 @@ class Network:
         self.attach(pods)
 
     def reconnect(self) -> None:
-        """Tell bridges that lost their controller to dial it now, because it listens again."""
+        """Make all bridges dial their controller now, because it died and listens again."""
         with self._lock:
             self._switchboard.reconnect()
 

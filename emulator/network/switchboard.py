@@ -103,13 +103,13 @@ class Switchboard:
                 self._close(database, found[start : start + _CLOSED_AT_ONCE])
 
     def reconnect(self) -> None:
-        """Make bridges without their controller dial it now. Open vSwitch would wait up to eight seconds,
-        whatever `max_backoff` says; a target that is written differently makes it start afresh."""
+        """Make all bridges dial their controller now.
+
+        Open vSwitch would wait up to eight seconds, whatever `max_backoff` says; a target that is written
+        differently makes it start afresh. Which bridges are connected it tells only every five seconds.
+        """
         with Ovsdb(self._socket) as database:
-            rows = database.select("Controller", ["_uuid", "target", "is_connected"])
-            waiting = [row for row in rows if not row["is_connected"]]
-            if waiting:
-                database.change([_respelled(row) for row in waiting])
+            database.change([_respelled(row) for row in database.select("Controller", ["_uuid", "target"])])
 
     def _close(self, database: Ovsdb, ports: Sequence[PortState]) -> None:
         if ports:
