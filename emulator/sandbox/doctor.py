@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.sandbox import kernel
+from emulator.sandbox import kernel, openvswitch
 from emulator.sandbox.errors import SandboxError
 from emulator.sandbox.identity import has_admin_rights, identify
 from emulator.sandbox.kernel import Namespace
@@ -72,7 +72,7 @@ def _on_the_host() -> Iterator[Check]:
         yield _check(command, "for commands in pods", _command(command, package), needed=False)
     yield _check("open files", "one or two for each pod", _open_files(), needed=False)
     yield _check("inotify", "log following", _inotify(), needed=False)
-    yield _check("openvswitch module", "--datapath kernel", _module("openvswitch"), needed=False)
+    yield _check("openvswitch module", "--datapath kernel", _kernel_datapath(), needed=False)
 
 
 _COMMANDS = (
@@ -207,8 +207,8 @@ def _inotify() -> Trial:
     )
 
 
-def _module(name: str) -> Trial:
-    return Trial(Path(f"/sys/module/{name}").is_dir(), "", f"as root: modprobe {name}")
+def _kernel_datapath() -> Trial:
+    return Trial(openvswitch.has_kernel_datapath(), "", "as root: modprobe openvswitch")
 
 
 def _setting(path: str) -> str:

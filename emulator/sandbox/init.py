@@ -271,7 +271,8 @@ class Init:
                 if verb == "restart":
                     return self._restart(life)
                 conversation.waits_for = life.unit.name
-                conversation.restarts = int(request.get("restarts", 0))
+                restarts = request.get("restarts")
+                conversation.restarts = restarts if isinstance(restarts, int) else 0
                 return None
             case verb:
                 return {"error": f"unknown request {verb!r}"}

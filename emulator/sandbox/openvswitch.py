@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 
 from emulator.sandbox.errors import SandboxError
 from emulator.sandbox.places import RUN
@@ -34,6 +36,16 @@ class Datapath(StrEnum):
     """In the kernel's openvswitch module, where there is one."""
 
 
+def has_kernel_datapath() -> bool:
+    """Whether the running kernel has Open vSwitch's module, loaded or built in."""
+    if Path("/sys/module/openvswitch").is_dir():
+        return True
+    with suppress(OSError):
+        built_in = Path("/lib/modules", os.uname().release, "modules.builtin").read_text()
+        return "/openvswitch.ko" in built_in
+    return False
+
+
 def schema() -> str:
     """The installed schema of the Open_vSwitch database; raises SandboxError."""
     for path in _SCHEMAS:
@@ -43,7 +55,15 @@ def schema() -> str:
 
 
 def units(datapath: Datapath, *, offload: bool) -> tuple[Unit, ...]:
-    """What has to run before anything else; `offload` switches userspace TSO on, in time."""
+    """What has to run before anything else; `offload` switches userspace TSO on, in time.
+
+    Raises SandboxError when Open vSwitch or the wanted datapath is not there.
+    """
+    if datapath is Datapath.KERNEL and not has_kernel_datapath():
+        raise SandboxError(
+            "this kernel has no openvswitch module loaded",
+            hint="as root: modprobe openvswitch; or leave --datapath at netdev",
+        )
     database = f"{DIRECTORY}/conf.db"
     settings = [f"other_config:userspace-tso-enable={str(offload).lower()}"]
     return (

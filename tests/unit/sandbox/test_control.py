@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.sandbox import inherited_listeners
+from emulator.sandbox import SandboxError, inherited_listeners
 from emulator.sandbox.answers import HOPELESS, Conversation, status, waited
 from emulator.sandbox.control import ask, listen
 from emulator.sandbox.init import InitConfig
@@ -134,6 +134,7 @@ def test_a_process_that_inherited_nothing_has_no_listeners(monkeypatch: pytest.M
 
 def test_offload_is_a_setting_that_precedes_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emulator.sandbox.openvswitch.schema", lambda: "/schema")
+    monkeypatch.setattr("emulator.sandbox.openvswitch.has_kernel_datapath", lambda: True)
     by_name = {unit.name: unit for unit in units(Datapath.NETDEV, offload=True)}
     assert "other_config:userspace-tso-enable=true" in by_name["ovs-settings"].argv
     assert by_name["ovs-vswitchd"].after == ("ovs-settings",)
@@ -141,3 +142,10 @@ def test_offload_is_a_setting_that_precedes_the_switch(monkeypatch: pytest.Monke
     kernel = {unit.name: unit for unit in units(Datapath.KERNEL, offload=False)}
     assert "--disable-system" not in kernel["ovs-vswitchd"].argv
     Supervisor(list(by_name.values()))
+
+
+def test_a_datapath_that_the_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.sandbox.openvswitch.has_kernel_datapath", lambda: False)
+    with pytest.raises(SandboxError, match="no openvswitch module") as caught:
+        units(Datapath.KERNEL, offload=False)
+    assert "modprobe openvswitch" in caught.value.hint
