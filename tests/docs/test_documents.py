@@ -71,11 +71,10 @@ def reader(tmp_path: Path) -> Iterator[dict[str, str]]:
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m emulator.cli "$@"\n')
     program.chmod(0o755)
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("MININETES_")},
         "PATH": f"{program.parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "MININETES_HOME": str(tmp_path / "home"),
-        "MININETES_NAME": f"doc-{os.getpid()}",
         "NO_COLOR": "1",
     }
     (tmp_path / "here").mkdir()
