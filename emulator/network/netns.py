@@ -41,6 +41,13 @@ SYSCTLS: Mapping[str, tuple[str, ...]] = {
 
 The last has several because a user namespace knows only the groups that are mapped into it."""
 
+SWITCH_SYSCTLS: Mapping[str, tuple[str, ...]] = {
+    # Or the kernel would speak IPv6 through the ports of bridges, into pods and onto links.
+    "net/ipv6/conf/default/disable_ipv6": ("1",),
+    "net/ipv4/ip_forward": ("0",),
+}
+"""Settings of the netns that Open vSwitch runs in, before ports are made there."""
+
 
 def existing() -> frozenset[str]:
     """The names of all named namespaces."""

@@ -57,6 +57,7 @@ class Plumber:
         wanted = {cable.host.netns for cable in plan.cables if cable.host}
         old = netns.existing() & wanted
         netns.create(sorted(wanted - old))
+        netns.settle(netns.SWITCH_SYSCTLS)
         with Netlink() as netlink:
             present = rtnl.links(netlink)
             broken = _broken(plan.cables, present, old)

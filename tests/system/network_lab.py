@@ -127,6 +127,10 @@ def describe() -> Report:
                 "Bridge",
             )
         )["data"],
+        "types": sorted(set(output("ovs-vsctl", "--bare", "--columns=type", "list", "Interface").split())),
+        "switch_addresses": [
+            f"{link['ifname']} {a['local']}" for link in ip_json("address") for a in link["addr_info"]
+        ],
         "pod": ip_json("address", place="shop/web-1-0"),
         "pod_routes": [ip_json(f, "route", place="shop/web-1-0") for f in ("-4", "-6")],
         "node": ip_json("address", place=f"node/{first.name}"),

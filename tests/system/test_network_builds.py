@@ -34,6 +34,9 @@ def test_everything_of_the_plan_is_there(sandbox: Sandbox) -> None:
     assert len(seen["bridges"]) == 6
     assert {tuple(row[1:]) for row in seen["bridges"]} == {("netdev", "secure", "OpenFlow13")}
 
+    assert seen["types"] == ["internal"], "bridges are joined by veth pairs, never by patch ports"
+    assert seen["switch_addresses"] == ["lo 127.0.0.1", "lo ::1"], "the kernel has no say on bridges' ports"
+
     loopback, eth0 = seen["pod"]
     assert "UP" in loopback["flags"]
     assert (eth0["mtu"], eth0["operstate"], eth0["address"]) == (1450, "UP", "0a:58:0a:f4:01:02")
