@@ -76,7 +76,8 @@ def connect(options: Options) -> int:
     except OSError:
         fail(f"bad address '{host}'")
     family, kind, protocol, _, address = found[0]
-    name = f"{host} ({address[0]!s}:{address[1]})"
+    shown = str(address[0])
+    name = f"{host} ({shown}:{port})"
     connection = socket.socket(family, kind, protocol)
     if "s" in options.values or "p" in options.values:
         connection.bind((options.values.get("s", ""), int(options.values.get("p", 0))))

@@ -131,7 +131,8 @@ def connect(host: str, port: int, scheme: str, options: Options) -> socket.socke
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError:
         fail(f"bad address '{host}'")
-    say(options, f"Connecting to {host} ({address[0]!s}:{address[1]})")
+    shown = str(address[0])
+    say(options, f"Connecting to {host} ({shown}:{port})")
     connection = socket.socket(family, kind, protocol)
     connection.settimeout(float(options.values.get("T") or 900))
     try:
@@ -139,7 +140,7 @@ def connect(host: str, port: int, scheme: str, options: Options) -> socket.socke
     except TimeoutError:
         raise
     except OSError as error:
-        fail(f"can't connect to remote host ({address[0]!s}): {error.strerror}")
+        fail(f"can't connect to remote host ({shown}): {error.strerror}")
     return encrypted(connection, host) if scheme == "https" else connection
 
 
