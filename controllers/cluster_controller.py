@@ -28,7 +28,7 @@ from ryu.ofproto import ofproto_v1_3
 
 from controllers import openflow, unixctl
 from controllers.packet_in import answer
-from controllers.pipeline.compile import compile_cluster
+from controllers.pipeline.compile import Compiler
 from controllers.pipeline.flow import FlowProgram
 from controllers.pipeline.registers import PUNT, Punt
 from controllers.switch import Outcome, Switch
@@ -76,6 +76,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         self._bridges: Mapping[int, Bridge] = {}
         self._in_force = False
         """Whether the engine believes that all switches hold some version."""
+        self._compiler = Compiler()
         self._bell = Doorbell()
         self._stopping = Event()
 
@@ -113,7 +114,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
                     self._bridges = {
                         bridge.datapath_id: bridge for bridge in observed.snapshot.wiring.bridges
                     }
-                    programs = compile_cluster(state_of(observed.snapshot))
+                    programs = self._compiler.compile(state_of(observed.snapshot))
                     compiled = observed
                 self._acknowledge(observed.resource_version, *self._install(programs))
             except Exception as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
+from typing import TypeVar
 
 from controllers.pipeline.features import (
     classifier,
@@ -20,10 +22,12 @@ from controllers.pipeline.features import (
     spoof_guard,
     ttl,
 )
-from controllers.pipeline.flow import Flow, FlowProgram
+from controllers.pipeline.flow import Flow, FlowProgram, Flows, collect
 from controllers.pipeline.view import NodeView, RouterView
-from emulator.cluster.model import ClusterState
-from emulator.cluster.wiring import Bridge, BridgeRole
+from emulator.cluster.model import ClusterState, Pod, Ref, Service
+from emulator.cluster.wiring import Bridge, BridgeRole, NodePlan, PodPort, Wiring
+
+Object = TypeVar("Object", Pod, Service)
 
 NODE_FEATURES: tuple[Callable[[NodeView], Iterator[Flow]], ...] = (
     classifier.flows,
@@ -37,7 +41,19 @@ NODE_FEATURES: tuple[Callable[[NodeView], Iterator[Flow]], ...] = (
     masquerade.flows,
     output.node_flows,
 )
-"""What makes a node's bridge. A new feature is one more function here."""
+"""What makes a node's bridge, whatever runs there."""
+
+POD_FEATURES: tuple[Callable[[NodeView, Pod, PodPort], Iterator[Flow]], ...] = (
+    spoof_guard.pod_flows,
+    forwarding.pod_flows,
+)
+"""What each pod adds to its node's bridge."""
+
+SERVICE_FEATURES: tuple[Callable[[NodeView, Service], Iterator[Flow]], ...] = (
+    services.service_flows,
+    node_ports.service_flows,
+)
+"""What each service adds to every node's bridge."""
 
 ROUTER_FEATURES: Mapping[BridgeRole, tuple[Callable[[RouterView], Iterator[Flow]], ...]] = MappingProxyType(
     {
@@ -54,21 +70,72 @@ def compile_cluster(state: ClusterState) -> Mapping[str, FlowProgram]:
 
     Raises PipelineError when features contradict each other, which is a bug of theirs.
     """
-    return {bridge.name: compile_bridge(state, bridge) for bridge in state.wiring.bridges}
+    return Compiler().compile(state)
 
 
-def compile_bridge(state: ClusterState, bridge: Bridge) -> FlowProgram:
-    """The program of one bridge."""
-    return FlowProgram.of(bridge.name, bridge.datapath_id, _flows(state, bridge))
+class Compiler:
+    """Compiles one state after the other; what did not change since the last one is not compiled again.
+
+    The result depends on the state alone.
+    """
+
+    def __init__(self) -> None:
+        self._wiring: Wiring | None = None
+        self._known: dict[Ref, Pod | Service] = {}
+        self._units: dict[tuple[str, Ref | None], tuple[Pod | Service | None, Flows]] = {}
+
+    def compile(self, state: ClusterState) -> Mapping[str, FlowProgram]:
+        """The program of every bridge; raises what `compile_cluster` raises."""
+        if state.wiring is not self._wiring:
+            self._wiring, self._known, self._units = state.wiring, {}, {}
+        pods = [pod for pod in self._recognise(state.pods) if pod.port is not None and not pod.host_network]
+        services = self._recognise(state.services)
+        self._known = {pod.ref: pod for pod in pods} | {service.ref: service for service in services}
+        nodes = {node.bridge: node for node in state.wiring.nodes}
+        kept = self._units
+        self._units = {}
+        programs = {}
+        for bridge in state.wiring.bridges:
+            recipes = _recipes(state.wiring, bridge, nodes.get(bridge.name), pods, services)
+            units: dict[Hashable, Flows] = {}
+            for ref, obj, recipe in recipes:
+                unit = kept.get((bridge.name, ref))
+                if unit is None or unit[0] is not obj:
+                    unit = (obj, collect(recipe()))
+                self._units[bridge.name, ref] = unit
+                units[ref] = unit[1]
+            programs[bridge.name] = FlowProgram(bridge.name, bridge.datapath_id, units)
+        return programs
+
+    def _recognise(self, objects: Iterable[Object]) -> list[Object]:
+        """The objects; one that equals a known one is replaced by it, so that `is` tells what is new."""
+        found: list[Object] = []
+        for obj in objects:
+            known = self._known.get(obj.ref)
+            found.append(known if isinstance(known, type(obj)) and known == obj else obj)
+        return found
 
 
-def _flows(state: ClusterState, bridge: Bridge) -> Iterator[Flow]:
-    if bridge.role is BridgeRole.NODE:
-        node = next(node for node in state.wiring.nodes if node.bridge == bridge.name)
-        view = NodeView(state, bridge, node)
-        for feature in NODE_FEATURES:
-            yield from feature(view)
-    else:
-        router_view = RouterView(state, bridge)
-        for router_feature in ROUTER_FEATURES[bridge.role]:
-            yield from router_feature(router_view)
+Recipe = tuple[Ref | None, Pod | Service | None, Callable[[], Iterable[Flow]]]
+"""A unit of a program: what it is compiled from (nothing: the bridge itself), and how."""
+
+
+def _recipes(
+    wiring: Wiring, bridge: Bridge, node: NodePlan | None, pods: Iterable[Pod], services: Iterable[Service]
+) -> Iterator[Recipe]:
+    if node is None:
+        router_view = RouterView(wiring, bridge)
+        yield None, None, partial(_all, ROUTER_FEATURES[bridge.role], router_view)
+        return
+    view = NodeView(wiring, bridge, node)
+    yield None, None, partial(_all, NODE_FEATURES, view)
+    for pod in pods:
+        if pod.node == node.name:
+            yield pod.ref, pod, partial(_all, POD_FEATURES, view, pod, pod.port)
+    for service in services:
+        yield service.ref, service, partial(_all, SERVICE_FEATURES, view, service)
+
+
+def _all(features: Iterable[Callable[..., Iterator[Flow]]], *arguments: object) -> Iterator[Flow]:
+    for feature in features:
+        yield from feature(*arguments)

@@ -22,15 +22,23 @@ class Change:
 
 
 def diff(old: FlowProgram | None, new: FlowProgram) -> Change:
-    """The change from `old` (None: an empty switch) to `new`."""
+    """The change from `old` (None: an empty switch) to `new`; units that are the same object are equal."""
     if old is None:
         return Change(tuple(new), (), ())
     add, modify = [], []
-    for key, flow in new.flows.items():
-        known = old.flows.get(key)
-        if known is None or known.owner != flow.owner:
-            add.append(flow)
-        elif known.actions != flow.actions:
-            modify.append(flow)
-    removed = tuple(flow for key, flow in old.flows.items() if key not in new.flows)
-    return Change(tuple(add), tuple(modify), removed)
+    for name, unit in new.units.items():
+        if old.units.get(name) is not unit:
+            for key, flow in unit.items():
+                known = old.flows.get(key)
+                if known is None or known.owner != flow.owner:
+                    add.append(flow)
+                elif known.actions != flow.actions:
+                    modify.append(flow)
+    removed = (
+        flow
+        for name, unit in old.units.items()
+        if new.units.get(name) is not unit
+        for key, flow in unit.items()
+        if key not in new.flows
+    )
+    return Change(tuple(add), tuple(modify), tuple(removed))

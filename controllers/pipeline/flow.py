@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,26 +54,49 @@ class Flow:
         return f"{self.text(by_name)}  # {self.name}: {self.owner}"
 
 
+Flows = Mapping[FlowKey, Flow]
+
+
+def collect(flows: Iterable[Flow]) -> Flows:
+    """Check flows against their stages and put them together.
+
+    Raises PipelineError when a flow breaks its stage's declarations or repeats another's match.
+    """
+    found: dict[FlowKey, Flow] = {}
+    for flow in flows:
+        check(flow)
+        known = found.setdefault(flow.key, flow)
+        if known is not flow:
+            raise PipelineError(f"two flows with one match:\n  {known}\n  {flow}")
+    return found
+
+
 @dataclass(frozen=True)
 class FlowProgram:
     """Everything that one bridge is to hold."""
 
     bridge: str
     datapath_id: int
-    flows: Mapping[FlowKey, Flow]
+    units: Mapping[Hashable, Flows]
+    """The flows by what they were compiled from: the bridge, a pod, a service. A unit that did not
+    change from one program to the next is the same object in both."""
 
-    @classmethod
-    def of(cls, bridge: str, datapath_id: int, flows: Iterable[Flow]) -> FlowProgram:
-        """Check the flows against their stages and put them together.
+    @cached_property
+    def flows(self) -> Flows:
+        """All flows. Raises PipelineError when two units have a flow with the same match."""
+        found: dict[FlowKey, Flow] = {}
+        for unit in self.units.values():
+            found.update(unit)
+        if len(found) != sum(len(unit) for unit in self.units.values()):
+            raise PipelineError(f"{self.bridge}: {self._contradiction()}")
+        return found
 
-        Raises PipelineError when a flow breaks its stage's declarations or repeats another's match.
-        """
-        known: dict[FlowKey, Flow] = {}
-        for flow in flows:
-            if known.setdefault(flow.key, flow) is not flow:
-                raise PipelineError(f"{bridge}: two flows with one match:\n  {known[flow.key]}\n  {flow}")
-            check(flow)
-        return cls(bridge, datapath_id, known)
+    def _contradiction(self) -> str:
+        try:
+            collect(flow for unit in self.units.values() for flow in unit.values())
+        except PipelineError as error:
+            return str(error)
+        return "a flow is there twice"
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(self.flows.values())
@@ -96,10 +119,14 @@ class FlowProgram:
 
     def without(self, *names: str) -> FlowProgram:
         """The program less the flows of these names: how tests show what a flow is for."""
-        kept = {key: flow for key, flow in self.flows.items() if flow.name not in names}
-        if len(kept) == len(self.flows):
+        kept = {
+            unit: {key: flow for key, flow in flows.items() if flow.name not in names}
+            for unit, flows in self.units.items()
+        }
+        program = FlowProgram(self.bridge, self.datapath_id, kept)
+        if len(program) == len(self):
             raise KeyError(f"{self.bridge} has no flow named {', '.join(names)}")
-        return FlowProgram(self.bridge, self.datapath_id, kept)
+        return program
 
     def text(self) -> str:
         """All flows by stage and falling priority, for people."""
@@ -110,7 +137,7 @@ class FlowProgram:
 def check(flow: Flow) -> None:
     """Raise PipelineError when the flow does something that its stage does not declare."""
     stage = flow.stage
-    for term in flow.match:
+    for term in flow.match.terms:
         if term.field not in stage.matches:
             raise PipelineError(f"{stage} does not declare a match on {term.field.name}: {flow}")
     for field in written_fields(flow.actions):
@@ -121,23 +148,27 @@ def check(flow: Flow) -> None:
             raise PipelineError(f"{stage} does not declare that {following} follows: {flow}")
 
 
-def next_stages(actions: Iterable[Action]) -> Iterator[Stage]:
+def next_stages(actions: Iterable[Action]) -> list[Stage]:
     """The stages that the actions lead to."""
+    found = []
     for action in actions:
         if isinstance(action, Goto):
-            yield action.stage
+            found.append(action.stage)
         elif isinstance(action, Ct):
-            yield action.then
+            found.append(action.then)
+    return found
 
 
-def written_fields(actions: Iterable[Action]) -> Iterator[Field]:
+def written_fields(actions: Iterable[Action]) -> list[Field]:
     """The fields that the actions write."""
+    found: list[Field] = []
     for action in actions:
-        if isinstance(action, Set):
-            yield action.field
-        elif isinstance(action, (Load, Move, Multipath)):
-            yield action.to.field
+        if isinstance(action, (Load, Move, Multipath)):
+            found.append(action.to.field)
+        elif isinstance(action, Set):
+            found.append(action.field)
         elif isinstance(action, DecTtl):
-            yield NW_TTL
+            found.append(NW_TTL)
         elif isinstance(action, Ct):
-            yield from written_fields(action.mark)
+            found += (part.to.field for part in action.mark)
+    return found

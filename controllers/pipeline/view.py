@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
 
-from emulator.cluster.model import ClusterState, Pod, Ref
+from emulator.cluster.model import Ref
 from emulator.cluster.wiring import Bridge, IPAddress, IPInterface, IPNetwork, Mode, NodePlan, Port, Wiring
 
 HOST_HAIRPIN: tuple[IPAddress, ...] = (ip_address("169.254.77.1"), ip_address("fd00:169:254:77::1"))
@@ -30,16 +30,11 @@ def networks_of(networks: Iterable[IPNetwork], family: int) -> tuple[IPNetwork, 
 
 @dataclass(frozen=True)
 class NodeView:
-    """A node's bridge, its node and its pods."""
+    """A node's bridge and its node. Pods and services are given to features one by one."""
 
-    state: ClusterState
+    wiring: Wiring
     bridge: Bridge
     node: NodePlan
-
-    @property
-    def wiring(self) -> Wiring:
-        """The whole plan."""
-        return self.state.wiring
 
     @cached_property
     def ref(self) -> Ref:
@@ -55,13 +50,6 @@ class NodeView:
     def overlay(self) -> bool:
         """Whether pod packets cross the fabric inside VXLAN."""
         return self.wiring.mode is Mode.OVERLAY
-
-    @cached_property
-    def pods(self) -> tuple[Pod, ...]:
-        """The pods that hang on this bridge."""
-        return tuple(
-            pod for pod in self.state.pods if pod.node == self.node.name and not pod.host_network and pod.port
-        )
 
     @cached_property
     def peers(self) -> tuple[NodePlan, ...]:
@@ -89,13 +77,13 @@ class NodeView:
 class RouterView:
     """A bridge that routes: fabric, NAT gateway, internet."""
 
-    state: ClusterState
+    wiring: Wiring
     bridge: Bridge
 
     @cached_property
     def ref(self) -> Ref:
         """The topology as an owner of flows."""
-        return Ref("Topology", "", self.state.wiring.name)
+        return Ref("Topology", "", self.wiring.name)
 
     @cached_property
     def mac(self) -> str:

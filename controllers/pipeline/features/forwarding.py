@@ -12,13 +12,14 @@ from controllers.pipeline.owner import PIPELINE
 from controllers.pipeline.registers import OUT_PORT, SOURCE, Source
 from controllers.pipeline.tables import L3_DEC_TTL, L3_FORWARDING
 from controllers.pipeline.view import NodeView
-from emulator.cluster.model import Ref
-from emulator.cluster.wiring import HOST_OFPORT, TUNNEL_OFPORT, UPLINK_OFPORT, NodePlan
+from emulator.cluster.model import Pod, Ref
+from emulator.cluster.wiring import HOST_OFPORT, TUNNEL_OFPORT, UPLINK_OFPORT, NodePlan, PodPort
 
 
 def flows(view: NodeView) -> Iterator[Flow]:
-    """The L3Forwarding of a node's bridge."""
-    yield from _pods(view)
+    """The routes that do not depend on pods."""
+    for network in view.node.pod_cidrs:
+        yield Flow(L3_FORWARDING, 250, match(dst(network)), (), view.ref, "no-such-pod")
     yield from _stack(view)
     yield from _tunnel_ends(view)
     for peer in view.peers:
@@ -27,19 +28,16 @@ def flows(view: NodeView) -> Iterator[Flow]:
     yield from _world(view)
 
 
+def pod_flows(view: NodeView, pod: Pod, port: PodPort) -> Iterator[Flow]:
+    """The route to one of the node's pods."""
+    way = _via(port.ofport, view.node.gateway_mac, port.mac)
+    for interface in port.addresses:
+        yield Flow(L3_FORWARDING, 300, match(dst(interface.ip)), way, pod.ref, "to-pod")
+
+
 def _via(ofport: int, source: str, destination: str) -> tuple[Action, ...]:
     addresses = (write(f.ETH_SRC, source), write(f.ETH_DST, destination))
     return (*addresses, load(OUT_PORT, ofport), Goto(L3_DEC_TTL))
-
-
-def _pods(view: NodeView) -> Iterator[Flow]:
-    for pod in view.pods:
-        if pod.port is not None:
-            way = _via(pod.port.ofport, view.node.gateway_mac, pod.port.mac)
-            for interface in pod.port.addresses:
-                yield Flow(L3_FORWARDING, 300, match(dst(interface.ip)), way, pod.ref, "to-pod")
-    for network in view.node.pod_cidrs:
-        yield Flow(L3_FORWARDING, 250, match(dst(network)), (), view.ref, "no-such-pod")
 
 
 def _stack(view: NodeView) -> Iterator[Flow]:

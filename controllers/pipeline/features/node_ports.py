@@ -23,17 +23,20 @@ from emulator.cluster.model import Service, ServicePort, TrafficPolicy
 
 
 def flows(view: NodeView) -> Iterator[Flow]:
-    """NodePortMark, and ServiceFrontend for NodePorts."""
+    """NodePortMark: the addresses at which NodePorts answer."""
     noted = (load(TO_NODE_ADDRESS, 1), Goto(SERVICE_FRONTEND))
     for family in view.families:
         for address in view.addresses(family):
             yield Flow(NODE_PORT_MARK, 200, match(dst(address)), noted, view.ref, "to-the-node")
     yield Flow(NODE_PORT_MARK, 0, match(), (Goto(SERVICE_FRONTEND),), PIPELINE, "not-to-the-node")
-    for service in view.state.services:
-        for family in view.families:
-            if of_family(service.cluster_ips, family):
-                for port in service.ports:
-                    yield from _node_port(service, port, family)
+
+
+def service_flows(view: NodeView, service: Service) -> Iterator[Flow]:
+    """ServiceFrontend for the NodePorts of one service."""
+    for family in view.families:
+        if of_family(service.cluster_ips, family):
+            for port in service.ports:
+                yield from _node_port(service, port, family)
 
 
 def _node_port(service: Service, port: ServicePort, family: int) -> Iterator[Flow]:

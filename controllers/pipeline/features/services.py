@@ -49,15 +49,18 @@ LOCAL_ENDPOINTS: tuple[Action, ...] = (load(LOCAL_SET, 1),)
 MASQUERADED: tuple[Action, ...] = (load(MASQUERADE, 1),)
 
 
-def flows(view: NodeView) -> Iterator[Flow]:
-    """ServiceFrontend for cluster IPs, ServiceLB, ServiceEndpoint and EndpointDNAT of a node's bridge."""
-    for service in view.state.services:
-        for family in view.families:
-            for address in of_family(service.cluster_ips, family):
-                for port in service.ports:
-                    yield from _cluster_ip(service, port, address)
-                    yield from _backends(view, service, port, family)
+def flows(_view: NodeView) -> Iterator[Flow]:
+    """What is for no service."""
     yield Flow(SERVICE_FRONTEND, 0, match(), (Goto(L3_FORWARDING),), PIPELINE, "no-service")
+
+
+def service_flows(view: NodeView, service: Service) -> Iterator[Flow]:
+    """ServiceFrontend for cluster IPs, ServiceLB, ServiceEndpoint and EndpointDNAT of one service."""
+    for family in view.families:
+        for address in of_family(service.cluster_ips, family):
+            for port in service.ports:
+                yield from _cluster_ip(service, port, address)
+                yield from _backends(view, service, port, family)
 
 
 def frontend(

@@ -17,19 +17,17 @@ from emulator.cluster.wiring import PodPort
 
 
 def flows(view: NodeView) -> Iterator[Flow]:
-    """The SpoofGuard of a node's bridge."""
+    """What no pod may send."""
     if view.overlay:
         family = view.families[0]
         for network in networks_of(view.wiring.node_cidrs, family):
             forged = match(to_port(family, Protocol.UDP, VXLAN_PORT), dst(network))
             yield Flow(SPOOF_GUARD, 300, forged, (), PIPELINE, "forged-vxlan")
-    for pod in view.pods:
-        if pod.port is not None:
-            yield from _own_addresses(pod, pod.port)
     yield Flow(SPOOF_GUARD, 0, match(), (), PIPELINE, "spoofed")
 
 
-def _own_addresses(pod: Pod, port: PodPort) -> Iterator[Flow]:
+def pod_flows(_view: NodeView, pod: Pod, port: PodPort) -> Iterator[Flow]:
+    """What one pod may send."""
     sender = (f.IN_PORT(port.ofport), f.ETH_SRC(port.mac))
     for interface in port.addresses:
         own = interface.ip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controllers.pipeline.compile import compile_cluster
+from controllers.pipeline.compile import Compiler, compile_cluster
 from controllers.pipeline.diff import diff
 from controllers.pipeline.flow import FlowProgram
+from emulator.cluster.model import ClusterState
 
 from .cluster import endpoints, pod, service, state, wiring
 
@@ -54,4 +55,47 @@ def test_another_owner_of_the_same_flow_is_an_addition() -> None:
     change = diff(program("web"), program("api"))
     assert change.add
     assert not change.modify
+    assert not change.remove
+
+
+def test_compiling_again_gives_the_same_programs() -> None:
+    states = [state("three-node"), *_steps(), state("three-node")]
+    compiler = Compiler()
+    for step in states:
+        assert {name: program.flows for name, program in compiler.compile(step).items()} == {
+            name: program.flows for name, program in compile_cluster(step).items()
+        }
+
+
+def test_what_did_not_change_is_not_compiled_again() -> None:
+    compiler = Compiler()
+    before = compiler.compile(state("three-node"))
+    after = compiler.compile(_steps()[0])
+    changed = {
+        unit
+        for name in before
+        for unit, flows in after[name].units.items()
+        if before[name].units.get(unit) is not flows
+    }
+    assert {str(unit) for unit in changed} == {"Pod/shop/late"}
+
+
+def _steps() -> list[ClusterState]:
+    """A pod comes, a service loses an endpoint, another goes, the pod's address goes to another pod."""
+    start = state("three-node")
+    late = pod(start.wiring, "late", "worker-2", 9)
+    web, *others = start.services
+    fewer = replace(web, ports=(replace(web.ports[0], endpoints=web.ports[0].endpoints[2:]),))
+    return [
+        replace(start, pods=(*start.pods, late)),
+        replace(start, pods=(*start.pods, late), services=(fewer, *others)),
+        replace(start, pods=(*start.pods, late), services=tuple(others)),
+        replace(start, pods=(*start.pods, pod(start.wiring, "heir", "worker-2", 9)), services=tuple(others)),
+    ]
+
+
+def test_an_address_that_changes_hands_stays_installed() -> None:
+    *_, before, after = (Compiler().compile(step)["n2"] for step in _steps())
+    change = diff(before, after)
+    assert {str(flow.owner) for flow in change.add} == {"Pod/shop/heir"}
     assert not change.remove

@@ -9,7 +9,7 @@ import pytest
 from controllers.pipeline import fields as f
 from controllers.pipeline.actions import Ct, DecTtl, Goto, Nat, load, move, text, write
 from controllers.pipeline.fields import ct_state
-from controllers.pipeline.flow import Flow, FlowProgram, PipelineError
+from controllers.pipeline.flow import Flow, FlowProgram, PipelineError, collect
 from controllers.pipeline.match import dst, icmp, match, src, to_port
 from controllers.pipeline.owner import PIPELINE, cookie_of, without_round
 from controllers.pipeline.registers import ENDPOINT_IPV6, MASQUERADE, SOURCE, Source
@@ -100,17 +100,23 @@ def test_a_flow_must_keep_to_its_stage() -> None:
     writes = Flow(SERVICE_FRONTEND, 1, match(), (write(f.ETH_SRC, 1),), PIPELINE, "writes")
     for flow in (backwards, undeclared, writes):
         with pytest.raises(PipelineError, match="does not declare"):
-            FlowProgram.of("n1", 1, [flow])
+            collect([flow])
 
 
 def test_two_flows_with_one_match_contradict_each_other() -> None:
     flow = Flow(TTL_GUARD, 1, match(), (), PIPELINE, "one")
     with pytest.raises(PipelineError, match="two flows with one match"):
-        FlowProgram.of("n1", 1, [flow, Flow(TTL_GUARD, 1, match(), (), PIPELINE, "other")])
+        collect([flow, Flow(TTL_GUARD, 1, match(), (), PIPELINE, "other")])
+
+
+def test_two_units_with_one_match_contradict_each_other() -> None:
+    units = {name: collect([Flow(TTL_GUARD, 1, match(), (), PIPELINE, name)]) for name in ("one", "other")}
+    with pytest.raises(PipelineError, match="two flows with one match"):
+        FlowProgram("n1", 1, units).flows  # noqa: B018
 
 
 def test_a_program_without_a_flow() -> None:
-    program = FlowProgram.of("n1", 1, [Flow(TTL_GUARD, 1, match(), (), PIPELINE, "one")])
+    program = FlowProgram("n1", 1, {None: collect([Flow(TTL_GUARD, 1, match(), (), PIPELINE, "one")])})
     assert len(program.without("one")) == 0
     with pytest.raises(KeyError):
         program.without("two")
