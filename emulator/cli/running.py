@@ -46,8 +46,9 @@ def run(session: Session, paths: Sequence[str], wish: Run) -> int:
     files = [(name_of(file, shipped), _shown(file)) for file in find(paths, shipped)]
     play.read_all(files)
     folder = new_folder(files[0][0] if len(files) == 1 else "run", datetime.now())
-    say = terminal.out if terminal.verbosity >= 0 else (lambda _text: None)
-    text = TextReport(say, terminal.style, verbose=terminal.verbosity > 0)
+    text = TextReport(
+        terminal.out, terminal.style, verbose=terminal.verbosity > 0, brief=terminal.verbosity < 0
+    )
     settings = play.Settings(
         start=session.start,
         load=_loader(terminal),

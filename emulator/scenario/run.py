@@ -33,6 +33,9 @@ class Reporter(Listener, Protocol):
     def scenario_done(self, result: ScenarioResult) -> None:
         """A scenario ended."""
 
+    def kept(self, cluster: str) -> None:
+        """A cluster was left running."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -104,7 +107,7 @@ def _play(
 ) -> ScenarioResult:
     started = time.monotonic()
     try:
-        with _cluster(name, scenario, settings, keep=keep) as (cluster, deadline):
+        with _cluster(name, scenario, settings, reporter if keep else None) as (cluster, deadline):
             ready = cluster.wait_ready(deadline.left)
             if not ready.ready:
                 _keep_logs(name, cluster, settings.evidence)
@@ -123,7 +126,7 @@ def _play(
 
 @contextmanager
 def _cluster(
-    name: str, scenario: Scenario, settings: Settings, *, keep: bool
+    name: str, scenario: Scenario, settings: Settings, keeper: Reporter | None
 ) -> Iterator[tuple[LiveCluster, Deadline]]:
     deadline = Deadline.after(settings.timeout)
     manifests = settings.load(scenario.manifests) if scenario.manifests else ()
@@ -137,8 +140,10 @@ def _cluster(
     try:
         yield cluster, deadline
     finally:
-        if not keep:
+        if keeper is None:
             cluster.down()
+        else:
+            keeper.kept(cluster.name)
 
 
 def _facts(cluster: LiveCluster, topology: str, seconds: float) -> ClusterFacts:

@@ -17,7 +17,7 @@ from emulator.cli.verb import Verb
 @click.option("--keep-going", is_flag=True, help="Go on with a scenario's next step after one that failed.")
 @click.option("--keep", is_flag=True, help="Leave the last cluster running, to look around.")
 @click.option("--timeout", type=DURATION, default="120s", show_default=True, help="For each scenario.")
-@click.option("--seed", type=int, metavar="N", help="Seed of every random choice; printed when not given.")
+@click.option("--seed", type=int, metavar="N", help="Recorded in the reports; chosen when not given.")
 @click.option(
     "--topology",
     metavar="NAME|FILE",

@@ -23,28 +23,32 @@ class TextReport:
     """Gives a text one of the styles good, bad, doubt, faint, strong."""
     verbose: bool = False
     """With the controls of expected drops."""
+    brief: bool = False
+    """Only what did not pass, and the counts."""
 
     def scenario(self, name: str, title: str) -> None:
         """The headline."""
-        self.write(f"{self.style(name, 'strong')}   {title}".rstrip())
+        self._tell(f"{self.style(name, 'strong')}   {title}".rstrip())
 
     def ready(self, scenario: Scenario, facts: ClusterFacts) -> None:  # noqa: ARG002
         """What it runs on."""
-        self.write(
+        self._tell(
             f"topology {facts.topology}: {_counted(facts.nodes, 'node')}, {_counted(facts.pods, 'pod')},"
             f" {_counted(facts.services, 'service')}, up in {facts.seconds:.1f}s"
         )
 
     def step(self, number: int, step: Step) -> None:
         """A step's name."""
-        self.write(f"\n{number}  {step.name}")
+        self._tell(f"\n{number}  {step.name}")
 
     def note(self, text: str) -> None:
         """What was done."""
-        self.write(self.style(f"   · {text}", "faint"))
+        self._tell(self.style(f"   · {text}", "faint"))
 
     def check(self, result: CheckResult) -> None:
         """A check: what was asked, what was found, and what was expected where that differs."""
+        if self.brief and result.verdict is Verdict.PASS:
+            return
         mark = self.style(MARKS[result.verdict], STYLES[result.verdict])
         line = f"   {mark} {result.text:<{_WIDTH}}  {result.found:<10}"
         first = result.reasons[0] if result.reasons else ""
@@ -63,13 +67,18 @@ class TextReport:
     def done(self, step: StepResult) -> None:
         """Why a step was skipped."""
         if step.verdict is Verdict.SKIP:
-            self.write(self.style(f"\n{step.number}  {step.name}   skipped: {step.notes[0]}", "faint"))
+            self._tell(self.style(f"\n{step.number}  {step.name}   skipped: {step.notes[0]}", "faint"))
 
     def scenario_done(self, result: ScenarioResult) -> None:
         """The count."""
         for reason in result.reasons:
             self.write(f"   {self.style('!', 'bad')} {reason}")
-        self.write(f"\n{self._headline(result.verdict)}  {counts(result)}   {result.seconds:.1f}s\n")
+        summary = f"{self._headline(result.verdict)}  {counts(result)}   {result.seconds:.1f}s"
+        self.write(f"{summary}   {result.name}" if self.brief else f"\n{summary}\n")
+
+    def kept(self, cluster: str) -> None:
+        """A cluster goes on running because somebody wants to look around."""
+        self.write(f"kept      mininetes get pods -A --name {cluster}; mininetes down --name {cluster}")
 
     def run_done(self, result: RunResult) -> None:
         """The count over all scenarios, when there are several, and where the evidence lies."""
@@ -80,6 +89,10 @@ class TextReport:
             self.write(f"\n{self._headline(result.verdict)}  {counts(result)}   {result.seconds:.1f}s")
         if result.folder:
             self.write(f"evidence  {result.folder}")
+
+    def _tell(self, text: str) -> None:
+        if not self.brief:
+            self.write(text)
 
     def _headline(self, verdict: Verdict) -> str:
         return self.style(verdict.value.upper(), STYLES[verdict])

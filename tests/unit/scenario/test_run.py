@@ -113,8 +113,18 @@ def test_fail_fast(invoke: Invoke, cluster: FakeCluster, files: Path) -> None:
 
 
 def test_keep_leaves_it_running(invoke: Invoke, cluster: FakeCluster, files: Path) -> None:
-    invoke("run", "topic/one", "--keep")
+    result = invoke("run", "topic/one", "--keep")
     assert not cluster.is_down
+    assert "mininetes down --name default" in result.stdout
+
+
+def test_quiet_tells_only_what_did_not_pass(invoke: Invoke, cluster: FakeCluster, files: Path) -> None:
+    lines = invoke("run", "topic/one", "-q").stdout.splitlines()
+    assert lines[0].startswith("PASS  2 passed")
+    cluster.answer = lambda *ends: report(*ends, "dropped")
+    lines = invoke("run", "topic/one", "-q").stdout.splitlines()
+    assert lines[0].startswith("   ✗ shop/web-1")
+    assert lines[1].startswith("FAIL  0 passed, 1 failed")
 
 
 def test_an_invalid_file_is_2_before_anything_starts(
