@@ -82,6 +82,7 @@ def test_it_dies_with_the_process_that_launched_it_unless_detached(clusters_home
         await_end(clusters_home / "lost")
         assert [sandbox.name for sandbox in running()] == ["kept"]
         assert out(kept, "echo alive") == "alive"
+    await_end(clusters_home)
     assert files(clusters_home) == []
 
 
