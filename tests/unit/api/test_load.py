@@ -86,8 +86,9 @@ def test_line_endings_and_byte_order_marks(tmp_path: Path, ending: str, mark: by
 
 def test_what_the_server_set_is_dropped(tmp_path: Path) -> None:
     text = (
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: a, uid: x, resourceVersion: '5', creationTimestamp: null,"
-        " generation: 3, managedFields: []}\nspec: {containers: [{name: a, image: b, env: null}], nodeName: ~}\n"
+        "apiVersion: v1\nkind: Pod\n"
+        "metadata: {name: a, uid: x, resourceVersion: '5', creationTimestamp: null, managedFields: []}\n"
+        "spec: {containers: [{name: a, image: b, env: null}], nodeName: ~}\n"
         "status: {phase: Running}\n"
     )
     (located,) = load([write(tmp_path, "a.yaml", text)]).objects
@@ -240,7 +241,8 @@ def test_five_hundred_objects_load_in_time(tmp_path: Path) -> None:
     text = "---\n".join(
         f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web-{n}, labels: {{app: web}}}}\n"
         "spec:\n  replicas: 3\n  selector: {matchLabels: {app: web}}\n  template:\n"
-        "    metadata: {labels: {app: web}}\n    spec:\n      containers:\n      - name: web\n        image: nginx\n"
+        "    metadata: {labels: {app: web}}\n    spec:\n"
+        "      containers:\n      - name: web\n        image: nginx\n"
         "        ports: [{name: http, containerPort: 80}]\n"
         "        readinessProbe: {httpGet: {path: /, port: http}}\n"
         "        resources: {limits: {cpu: 100m, memory: 64Mi}}\n"
