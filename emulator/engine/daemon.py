@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ WATCHED_BY_CONTROLLER = frozenset(
     {"Topology", "Namespace", "Node", "Pod", "Service", "EndpointSlice", "NetworkPolicy"}
 )
 """Changes of these kinds may change flow tables; readiness waits for the controller to have seen them."""
+
+log = logging.getLogger(__name__)
 
 _SCAPY_WAITS = 60.0
 """Seconds that the worker with Scapy, slow to load, leaves the processors to a cluster that starts."""
@@ -73,14 +76,17 @@ class Engine:
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self.kubelets.run())
             serving()
+            log.info("serving")
             await self.kubelets.open()
             # A bridge that finds its controller listening connects at once; else it retries a second later.
             await self.controller_arrived.wait()
+            log.info("the controller listens")
             await asyncio.to_thread(self._network.build)
             await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
             for host in self.wiring.external:
                 place = f"ext/{host.name}"
                 self._outside.append(await Serving.start(internet_host(place), netns_path(place)))
+            log.info("the network is built")
             self.network_built = True
             self.pulse.beat()
             tasks.create_task(pods.run())

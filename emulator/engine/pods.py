@@ -78,6 +78,7 @@ class PodLifecycle:
         alive = [pod for pod in new if not is_terminating(pod)]
         if alive:
             await asyncio.to_thread(self._network.attach, alive)
+            log.info("%d pods attached", len(alive))
         for pod in new:
             self._lives[pod["metadata"]["uid"]] = life = _Life(pod)
             if not is_terminating(pod):

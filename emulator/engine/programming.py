@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from emulator.engine.pulse import Pulse
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,18 @@ class Programming:
         self.resource_version = int(body["resourceVersion"])
         self.bridges.update(bridges)
         self.errors = tuple(str(error) for error in body.get("errors", ()))
+        log.info(
+            "programmed up to %d: %d flows on %d bridges",
+            self.resource_version,
+            self.flows,
+            len(self.bridges),
+        )
         self._pulse.beat()
+
+    @property
+    def flows(self) -> int:
+        """Flows in force on all bridges."""
+        return sum(bridge.flows for bridge in self.bridges.values())
 
     async def wait(self, resource_version: int) -> None:
         """Return once the switches hold everything up to `resource_version`."""
