@@ -21,6 +21,7 @@ def start(
     with progress(session.terminal, f"starting {topology}"):
         cluster = session.start(topology, manifests, timeout=timeout, **options)
         ready = cluster.wait_ready(max(1.0, started + timeout - time.monotonic()))
+        cluster.detach()
         seconds = time.monotonic() - started
         summary = _summary(cluster)
     insist(session.terminal, ready, timeout)

@@ -85,6 +85,8 @@ class Cluster:
     ) -> Cluster:
         """Start a cluster with these objects in it; returns when it answers, `wait_ready` when it is ready.
 
+        It ends with this process unless `detach` is called.
+
         `topology` is the name of a shipped one or a file. Raises ManifestError for a topology or
         manifest that cannot be, ApiError for an object that is refused (nothing is left running),
         and sandbox.SandboxError when this machine cannot run it.
@@ -128,6 +130,10 @@ class Cluster:
         """Stop it; returns when nothing is left."""
         self._client.close()
         self.sandbox.stop()
+
+    def detach(self) -> None:
+        """Let it live on when this process ends; without, it ends with the process that started it."""
+        self.sandbox.detach()
 
     # Objects
 
@@ -231,12 +237,18 @@ class Cluster:
         family: int | None = None,
         packet: Mapping[str, Any] | None = None,
         timeout: float | None = None,
+        interval: float | None = None,
+        exchanges: int | None = None,
+        size: int | None = None,
+        dont_fragment: bool | None = None,
+        source_port: int | None = None,
         captures: Sequence[Mapping[str, Any]] = (),
         checks: Sequence[Mapping[str, Any]] = (),
     ) -> JsonObject:
         """Send real traffic; the answer is the `Probe` contract. Raises ApiError (404, 400).
 
-        `checks` are claims about captured packets (`emulator.probes.checks`), answered in the report.
+        `ProbeRequest` (`emulator.probes.request`) says what the options mean; `checks` are claims about
+        captured packets (`emulator.probes.checks`), answered in the report.
         """
         body = {
             "from": source,
@@ -248,6 +260,11 @@ class Cluster:
             "family": family,
             "packet": dict(packet) if packet else None,
             "timeout": timeout,
+            "interval": interval,
+            "exchanges": exchanges,
+            "size": size,
+            "dontFragment": dont_fragment,
+            "sourcePort": source_port,
             "captures": [dict(capture) for capture in captures],
             "checks": [dict(check) for check in checks],
         }
@@ -264,13 +281,16 @@ class Cluster:
         count: int | None = None,
         file: BinaryIO | None = None,
     ) -> Iterator[JsonObject]:
-        """Packets as they pass; with `file` they are written there as pcapng and nothing is yielded."""
+        """`{"armed": [places]}`, then packets as they pass; with `file` they are written there as pcapng.
+
+        `filter` is an expression of tcpdump's. Raises ApiError.
+        """
         body = {"places": list(places), "filter": filter, "seconds": seconds, "count": count}
         given = {field: value for field, value in body.items() if value is not None}
         for line in self._client.stream(
             "POST", "/mininetes/v1/capture", {**given, "pcapng": file is not None}
         ):
-            if file is None:
+            if file is None or "armed" in line:
                 yield line
             else:
                 file.write(bytes.fromhex(line["pcapng"]))

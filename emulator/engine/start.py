@@ -22,13 +22,13 @@ SHIPPED = Path(__file__).resolve().parents[2] / "topologies"
 def start(
     topology: str | Path, *, name: str, nodes: int | None, offload: bool, datapath: str
 ) -> sandbox.Sandbox:
-    """Start the sandbox of a cluster, which lives on when this process ends.
+    """Start the sandbox of a cluster, which ends with this process unless it is detached.
 
     Raises ManifestError for a bad topology and sandbox.SandboxError where it cannot run.
     """
     options = Options(name, read_topology(topology, nodes), datapath, offload)
     python = sys.executable
-    box = sandbox.launch(
+    return sandbox.launch(
         name,
         services=[
             sandbox.ServiceSpec(
@@ -41,8 +41,6 @@ def start(
         datapath=sandbox.Datapath(datapath),
         offload=offload,
     )
-    box.detach()
-    return box
 
 
 def read_topology(topology: str | Path, nodes: int | None) -> JsonObject:

@@ -66,6 +66,9 @@ class LiveCluster(Protocol):
     def down(self) -> None:
         """Stop it; returns when nothing is left."""
 
+    def detach(self) -> None:
+        """Let it live on when this process ends."""
+
     def apply(self, manifests: Sequence[Any], namespace: str = "default", timeout: float = 60.0) -> Applied:
         """Create or change objects and wait until that is in force."""
 

@@ -143,6 +143,7 @@ def _cluster(
         if keeper is None:
             cluster.down()
         else:
+            cluster.detach()
             keeper.kept(cluster.name)
 
 

@@ -65,6 +65,7 @@ class FakeCluster:
     probes: list[tuple[str, str, str | None]] = field(default_factory=list)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     is_down: bool = False
+    is_detached: bool = False
 
     def add(self, *objects: JsonObject) -> FakeCluster:
         for obj in objects:
@@ -73,6 +74,9 @@ class FakeCluster:
 
     def down(self) -> None:
         self.is_down = True
+
+    def detach(self) -> None:
+        self.is_detached = True
 
     def apply(self, manifests: Sequence[Any], namespace: str = "default", timeout: float = 60.0) -> Applied:
         changed = []
