@@ -11,6 +11,8 @@ from emulator.cluster.snapshot import Snapshot
 from emulator.engine.probing import Map
 from emulator.engine.targets import UnknownPlaceError
 from emulator.probes.capture import Record
+from emulator.probes.expressions import compiled
+from emulator.probes.pcapng import PcapngWriter
 from emulator.probes.request import RequestError, Site
 from emulator.probes.session import CaptureSession
 from emulator.verdict.places import PlaceError, parse_place
@@ -21,18 +23,36 @@ _QUEUE = 100_000
 async def capture(snapshot: Snapshot, body: JsonObject) -> AsyncIterator[JsonObject]:
     """Answer `POST /mininetes/v1/capture`: `{"armed": [places]}` first, then a value a packet.
 
-    Ends after `count` packets or `seconds`; without either, when the client goes away. Raises ApiError.
+    With `pcapng` the values are pieces of such a file, `{"pcapng": hex}`. `filter` is an expression of
+    tcpdump's. Ends after `count` packets or `seconds`; without either, when the client goes away. Raises
+    ApiError.
     """
     sites = _sites(snapshot, body)
     records: asyncio.Queue[Record] = asyncio.Queue(_QUEUE)
-    session = CaptureSession(sites, records.put_nowait)
     try:
-        async with session:
+        program = await compiled(body["filter"]) if body.get("filter") else None
+        async with CaptureSession(sites, records.put_nowait, program):
             yield {"armed": [site.place for site in sites]}
-            async for record in _taken(records, body):
-                yield dict(record.as_json())
-    except OSError as error:
+            taken = _taken(records, body)
+            async for value in _file(taken) if body.get("pcapng") else _values(taken):
+                yield value
+    except (OSError, RequestError) as error:
         raise bad_request(str(error)) from error
+
+
+async def _values(records: AsyncIterator[Record]) -> AsyncIterator[JsonObject]:
+    async for record in records:
+        yield dict(record.as_json())
+
+
+async def _file(records: AsyncIterator[Record]) -> AsyncIterator[JsonObject]:
+    pieces = bytearray()
+    writer = PcapngWriter(pieces.extend)
+    yield {"pcapng": pieces.hex()}
+    async for record in records:
+        pieces.clear()
+        writer.add(record)
+        yield {"pcapng": pieces.hex()}
 
 
 async def _taken(records: asyncio.Queue[Record], body: JsonObject) -> AsyncIterator[Record]:

@@ -31,7 +31,14 @@ class CaptureSession:
     As an asynchronous context manager it is armed on entry: everything sent inside the block is seen.
     """
 
-    def __init__(self, sites: Iterable[Site], on_record: Callable[[Record], None] | None = None) -> None:
+    def __init__(
+        self,
+        sites: Iterable[Site],
+        on_record: Callable[[Record], None] | None = None,
+        program: bpf.Program | None = None,
+    ) -> None:
+        """Records go to `on_record` instead of being kept; `program` accepts some packets only."""
+        self._program = program or bpf.everything(FULL_SNAP)
         self._sites = tuple(dict.fromkeys(sites))
         self._on_record = on_record
         self._records: list[Record] = []
@@ -41,8 +48,7 @@ class CaptureSession:
 
     async def start(self) -> None:
         """Arm every tap. Raises OSError, with nothing left open, when a place cannot be watched."""
-        program = bpf.everything(FULL_SNAP)
-        opening = [Tap.open(site, program, self._receive, FULL_SNAP) for site in self._sites]
+        opening = [Tap.open(site, self._program, self._receive, FULL_SNAP) for site in self._sites]
         opened = await asyncio.gather(*opening, return_exceptions=True)
         self._taps = [tap for tap in opened if isinstance(tap, Tap)]
         for site, tap in zip(self._sites, opened, strict=True):
