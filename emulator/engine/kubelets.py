@@ -26,6 +26,7 @@ class Kubelets:
 
     def __init__(self, run_dir: Path, store: Store) -> None:
         self._store = store
+        self._reports = True
         self._runtime = PodRuntime(run_dir, store, self._write_status, self._write_event)
 
     async def open(self) -> None:
@@ -34,7 +35,8 @@ class Kubelets:
         await self._runtime.open()
 
     async def close(self) -> None:
-        """End every container."""
+        """End every container. Their pods are not over: whoever runs them next finds them as they were."""
+        self._reports = False
         await self._runtime.close()
 
     async def run(self) -> None:
@@ -87,7 +89,7 @@ class Kubelets:
         Addresses and the scheduler's condition stay as the control loops wrote them.
         """
         current = self._store.find(key)
-        if current is None or current["metadata"]["uid"] != uid:
+        if not self._reports or current is None or current["metadata"]["uid"] != uid:
             return
         old = current.get("status") or {}
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
