@@ -12,6 +12,8 @@ import pytest
 
 from emulator.sandbox import Sandbox, launch
 
+pytest.register_assert_rewrite("tests.system.hygiene")
+
 HERE = Path(__file__).parent
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from emulator import Cluster
 from tests.system.oracles.objects import Object
@@ -35,11 +35,20 @@ def node_address(cluster: Cluster, name: str, family: int) -> str:
 
 def pod_gateway(cluster: Cluster, node: str, family: int) -> str:
     """The node's address in its own pod range."""
-    from ipaddress import ip_network
-
     found: Object = cluster.get("Node", node)
     cidr = next(c for c in map(ip_network, found["spec"]["podCIDRs"]) if c.version == family)
     return str(cidr[1])
+
+
+def masquerade(cluster: Cluster, node: str, pod: str, family: int) -> str:
+    """The address that `node` gives to masqueraded packets for `pod`: that of the interface they leave by.
+
+    Without an overlay the way to other nodes' pods leads through the node's own interface.
+    """
+    there: Object = cluster.get("Pod", pod, "shop")
+    is_routed = cluster.status()["topology"] in ("three-node-routed", "leaf-spine")
+    leaves_by_uplink = is_routed and there["spec"]["nodeName"] != node
+    return bare((node_address if leaves_by_uplink else pod_gateway)(cluster, node, family))
 
 
 def bare(address: str) -> str:

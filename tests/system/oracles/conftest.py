@@ -1,8 +1,13 @@
-"""The cluster of the oracle tests: the same pods and services for every module, in both families."""
+"""The cluster of the oracle tests: the same pods and services for every module, in both families.
+
+A module says with `pytest.mark.topologies` what it runs on, and gets one cluster after the other.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -62,13 +67,35 @@ def objects() -> list[Object]:
     return [namespace("shop"), *pods, *services(4), *services(6)]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "topologies(*names): what the module's tests run on, one by one")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "topology" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("topologies")
+        names = marker.args if marker else ("three-node",)
+        metafunc.parametrize("topology", names, scope="module")
+
+
 @pytest.fixture(scope="module")
-def shop(cluster: Cluster) -> Iterator[Cluster]:
+def cluster(topology: str, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """An empty cluster, which the tests of the module share; it must be clean in the end."""
+    stem = Path(request.path).stem.removeprefix("test_").replace("_", "-")
+    running = Cluster.up(topology, name=f"{stem}-{topology}-{os.getpid()}")
+    try:
+        yield running
+        assert_clean(running)
+    finally:
+        running.down()
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: Cluster) -> Cluster:
     applied = cluster.apply(objects())
     assert applied.ready.ready, applied.ready.missing
     assert not applied.ready.failing
-    yield cluster
-    assert_clean(cluster)
+    return cluster
 
 
 @pytest.fixture(params=[4, 6], ids=["IPv4", "IPv6"])

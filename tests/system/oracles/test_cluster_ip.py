@@ -6,9 +6,9 @@ import pytest
 
 from emulator import Cluster
 from emulator.verdict.spread import is_even
-from tests.system.oracles.addresses import bare, cluster_ip, pod_address, pod_gateway
+from tests.system.oracles.addresses import bare, cluster_ip, masquerade, pod_address, pod_gateway
 
-pytestmark = pytest.mark.cluster(topology="three-node")
+pytestmark = pytest.mark.topologies("three-node", "three-node-routed")
 
 BOTH = pytest.mark.parametrize("port", ["80/tcp", "81/udp"])
 
@@ -75,7 +75,7 @@ def test_16_hairpin_shows_the_node_not_the_pod_itself(shop: Cluster, family: int
 def test_17_a_node_is_masqueraded(shop: Cluster, family: int, port: str) -> None:
     report = shop.probe("node/worker-2", f"svc/shop/far-v{family}", port)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [bare(pod_gateway(shop, "worker-2", family))]
+    assert report["sourceSeen"] == [masquerade(shop, "worker-2", "far", family)]
 
 
 @BOTH

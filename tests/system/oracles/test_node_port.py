@@ -7,13 +7,13 @@ import pytest
 from emulator import Cluster
 from tests.system.oracles.addresses import (
     bare,
+    masquerade,
     node_address,
     node_port,
     pod_address,
-    pod_gateway,
 )
 
-pytestmark = pytest.mark.cluster(topology="three-node")
+pytestmark = pytest.mark.topologies("three-node", "three-node-routed")
 
 BOTH = pytest.mark.parametrize("protocol", ["TCP", "UDP"])
 
@@ -37,7 +37,7 @@ def test_31_32_every_node_answers_and_masquerades(
     report = knock(shop, "ext/client", node, "far", family, protocol)
     assert report["outcome"] == "connected"
     assert report["endpoints"] == {"shop/far": 1}
-    assert report["sourceSeen"] == [bare(pod_gateway(shop, node, family))]
+    assert report["sourceSeen"] == [masquerade(shop, node, "far", family)]
     assert {seen["destinationPort"] for seen in report["seen"]} == {8080 if protocol == "TCP" else 8081}
 
 
@@ -45,14 +45,14 @@ def test_31_32_every_node_answers_and_masquerades(
 def test_33_a_local_endpoint_is_masqueraded_too(shop: Cluster, family: int, protocol: str) -> None:
     report = knock(shop, "ext/client", "worker-1", "near", family, protocol)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [bare(pod_gateway(shop, "worker-1", family))]
+    assert report["sourceSeen"] == [masquerade(shop, "worker-1", "solo", family)]
 
 
 @BOTH
 def test_34_a_pod_is_masqueraded_at_its_nodes_port(shop: Cluster, family: int, protocol: str) -> None:
     report = knock(shop, "shop/client", "worker-1", "far", family, protocol)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [bare(pod_gateway(shop, "worker-1", family))]
+    assert report["sourceSeen"] == [masquerade(shop, "worker-1", "far", family)]
 
 
 @BOTH
@@ -102,7 +102,7 @@ def test_cluster_ip_of_a_local_service_serves_everywhere(shop: Cluster, family: 
 
 def test_29_30_a_first_packet_sent_again_takes_the_same_way(shop: Cluster, family: int) -> None:
     """The endpoint stays silent, so each SYN is new to connection tracking; both must look alike."""
-    gateway = pod_gateway(shop, "worker-2", family)
+    gateway = masquerade(shop, "worker-2", "far", family)
     silence = ["ip", f"-{family}", "route", "add", "blackhole", gateway]
     subprocess_in_pod(shop, "shop/far", silence)
     try:
@@ -110,7 +110,7 @@ def test_29_30_a_first_packet_sent_again_takes_the_same_way(shop: Cluster, famil
         report = knock(shop, "ext/client", "worker-2", "far", family, "TCP", packet=syn, count=3)
         arrivals = [seen for seen in report["seen"] if seen["at"] == "shop/far"]
         assert sum(seen["count"] for seen in arrivals) == 3
-        assert {seen["source"] for seen in arrivals} == {bare(gateway)}
+        assert {seen["source"] for seen in arrivals} == {gateway}
         assert len({seen["sourcePort"] for seen in arrivals}) == 1
         assert {seen["destination"] for seen in arrivals} == {bare(pod_address(shop, "far", family))}
     finally:
