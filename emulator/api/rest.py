@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ from emulator.api.objects import JsonObject
 from emulator.api.requests import Answer, Selection, Target, WriteOptions
 from emulator.api.resources import Resources
 from emulator.api.store import Store
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -85,6 +88,13 @@ async def _refusals(request: web.Request, handler: Handler) -> web.StreamRespons
         return _json(method_not_allowed().status(), 405)
     except web.HTTPNotFound:
         return _json(no_such_resource().status(), 404)
+    except (web.HTTPException, ConnectionResetError):
+        raise
+    except Exception as error:
+        # A mistake of ours: the client learns that much, the engine's log keeps the traceback.
+        log.exception("%s %s", request.method, request.path_qs)
+        why = f"the engine failed at this request: {error!r}"
+        return _json(ApiError(500, "InternalError", why).status(), 500)
 
 
 class _Front:
