@@ -33,6 +33,7 @@ def ask(cluster: LiveCluster, check: ProbeCheck) -> CheckResult:
         packet=check.packet,
         timeout=check.timeout,
         checks=check.expected.captures,
+        **check.options,
     )
     finding = compare(check.expected, report, _meant(cluster, check))
     verdict, reasons = finding.verdict, finding.reasons

@@ -92,6 +92,7 @@ def _probes(reader: Reader, namespace: str) -> list[Check]:
         "packet": _packet(reader),
         "timeout": reader.parsed("timeout", duration, str(reader.raw("timeout") or "0")) or None,
         "controls": _controls(reader, namespace),
+        "options": _options(reader),
     }
     if common["count"] < 1:
         reader.complain("count", "must be 1 or more")
@@ -102,6 +103,18 @@ def _probes(reader: Reader, namespace: str) -> list[Check]:
         ProbeCheck(str(source), str(target), str(target.port) if target.port else port, **common)
         for source, target in product(sources, targets)
     ]
+
+
+def _options(reader: Reader) -> dict[str, Any]:
+    """What only some probes need: how to talk, not what to expect."""
+    options: dict[str, Any] = {
+        "size": reader.take("size", int, 0),
+        "exchanges": reader.take("exchanges", int, 0),
+        "source_port": reader.take("sourcePort", int, 0),
+        "dont_fragment": reader.take("dontFragment", bool, False),
+        "interval": reader.parsed("interval", duration, str(reader.raw("interval") or "0")),
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def _packet(reader: Reader) -> dict[str, Any] | None:

@@ -112,6 +112,11 @@ class LiveCluster(Protocol):
         family: int | None = None,
         packet: Mapping[str, Any] | None = None,
         timeout: float | None = None,
+        interval: float | None = None,
+        exchanges: int | None = None,
+        size: int | None = None,
+        dont_fragment: bool | None = None,
+        source_port: int | None = None,
         checks: Sequence[Mapping[str, Any]] = (),
     ) -> JsonObject:
         """Send real traffic; the answer is the `Probe` contract."""

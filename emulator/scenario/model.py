@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,8 @@ class ProbeCheck:
     family: int | None = None
     packet: Mapping[str, Any] | None = None
     timeout: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """More of what `LiveCluster.probe` takes: size, exchanges, interval, …"""
     controls: tuple[Control, ...] | None = None
     """Controls of the author's; None lets the engine choose them."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -11,6 +12,7 @@ from emulator.scenario.model import Apply, Delete, Exec, Label, ObjectCheck, Pro
 from emulator.scenario.parse import read_scenario
 from emulator.verdict.outcome import Outcome
 
+ROOT = Path(__file__).parents[3]
 HEAD = """\
 apiVersion: mininetes.io/v1
 kind: Scenario
@@ -61,6 +63,8 @@ def test_reads_everything(tmp_path: Path) -> None:
                 response: {status: 200, body: web}
                 captures: [{at: node/worker-2, match: {udp.dport: 4789}}]
                 packet: {packet: tcp, flags: S}
+                size: 1400
+                interval: 200ms
             """,
         )
     )
@@ -86,6 +90,21 @@ def test_reads_everything(tmp_path: Path) -> None:
     assert probe.expected.endpoints is not None
     assert probe.expected.endpoints.places == ("shop/web-*",)
     assert (probe.port, probe.http) == ("30080/tcp", "/hostname")
+    assert probe.options == {"size": 1400, "interval": 0.2}
+
+
+def test_the_schema_for_editors_knows_the_same_words(tmp_path: Path) -> None:
+    """Everything that is read here is in the JSON schema, and the other way round."""
+    schema = json.loads((ROOT / "emulator/api/schema/scenario.json").read_text())
+    for spec, known in (
+        ("steps: [{name: s, qqqq: 1}]", "step"),
+        (STEP % "{from: a, to: b, qqqq: 1}", "expectation"),
+    ):
+        with pytest.raises(ManifestError) as raised:
+            read_scenario(written(tmp_path, spec))
+        (hint,) = {one.hint for one in raised.value.problems if "unknown field" in one.message}
+        words = set(hint.removeprefix("known are ").split(", "))
+        assert words <= set(schema["$defs"][known]["properties"])
 
 
 STEP = "steps: [{name: s, expect: [%s]}]"
