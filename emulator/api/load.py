@@ -59,7 +59,7 @@ class Located:
 
     def problem(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
         """A mistake in this object, for a `ManifestError`."""
-        return self.source.problem(self.position(path, at_key=at_key), f"{self._subject}: {message}", hint)
+        return self.source.problem(self.position(path, at_key=at_key), f"{self._subject}{message}", hint)
 
     def refused(self, error: ApiError) -> ManifestError:
         """A refusal by the server as mistakes in the file, each at the field that it names."""
@@ -75,8 +75,13 @@ class Located:
 
     @property
     def _subject(self) -> str:
-        kind, *name = (part for part in self.key if part)
-        return " ".join((kind, "/".join(name))) if name else kind
+        """`Service shop/db: `, or what there is of it: the object may be anything."""
+        metadata = self.object.get("metadata")
+        names = [metadata.get(field) for field in ("namespace", "name")] if isinstance(metadata, dict) else []
+        name = "/".join(part for part in names if isinstance(part, str) and part)
+        kind = self.object.get("kind")
+        words = [word for word in (kind, name) if isinstance(word, str) and word]
+        return f"{' '.join(words)}: " if words else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,7 @@ class _Loader:
         self._problems: list[Problem] = []
         self._places: dict[Key, Located] = {}
         self._sources: list[Source] = []
+        self._read: set[FilePath] = set()
 
     def manifest(self) -> Manifest:
         if not self._problems and not (self._objects or self._others or self._ignored):
@@ -187,6 +193,9 @@ class _Loader:
             self._file(file)
 
     def _file(self, file: FilePath) -> None:
+        if file.is_file() and file.resolve() in self._read:
+            return  # named twice, or by itself and with its directory
+        self._read.add(file.resolve())
         size = file.stat().st_size
         if size > _BIGGEST:
             message = f"{size / 2**20:.0f} MiB is too much for a manifest (at most {_BIGGEST // 2**20} MiB)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
+from os import urandom
 
 _DNS1123_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LABEL = re.compile(_DNS1123_LABEL)
@@ -19,7 +19,7 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # no vowels and no look-alikes,
 
 def random_suffix() -> str:
     """The five letters that `generateName` appends."""
-    return "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(5))
+    return "".join(_SUFFIX_LETTERS[byte % len(_SUFFIX_LETTERS)] for byte in urandom(5))
 
 
 def dns1123_label(text: str) -> str:

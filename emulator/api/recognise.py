@@ -55,7 +55,8 @@ _WHY_GROUP: Mapping[str, str] = {
 }
 _CUSTOM = "a custom resource: no controller here acts on it"
 _MEANINGLESS = "it has no meaning for the network"
-_BEFORE_GROUPS = frozenset({"extensions"})  # group that Kubernetes has served and serves no more
+_BEFORE_GROUPS = frozenset({"extensions"})  # groups that Kubernetes served once
+_BEFORE_KINDS = frozenset({"PodSecurityPolicy"})  # likewise
 
 
 def recognise(obj: JsonObject) -> Recognised | Finding:
@@ -94,6 +95,8 @@ def _unserved(api_version: str, group: str, kind: str, versions: tuple[str, ...]
     builtin = group in _builtin_groups() or group in _BEFORE_GROUPS
     if not builtin and "." in group and not _looks_builtin(group, versions):
         return Recognised(Fate.IGNORED, _WHY_KIND.get(kind, _CUSTOM) if kind == "Kustomization" else _CUSTOM)
+    if kind in _BEFORE_KINDS:
+        return Recognised(Fate.IGNORED, _MEANINGLESS)
     if not versions:
         here = [known for known, where in known_kinds().items() if api_version in where]
         return _no_match(api_version, kind, nearest(kind, here) or nearest(kind, known_kinds()))

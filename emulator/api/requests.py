@@ -89,11 +89,12 @@ class WriteOptions:
     validation: str = "Warn"
     """What becomes of unknown fields: `Strict` refuses, `Warn` drops them and says so, `Ignore` drops
     them."""
-    force: bool = False
+    manager: str = ""
+    """Who writes, by its own account."""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> WriteOptions:
-        """Read `dryRun`, `fieldValidation` and `force`. Raises ApiError 400."""
+        """Read `dryRun`, `fieldValidation` and `fieldManager`. Raises ApiError 400."""
         dry_run = query.get("dryRun", "")
         validation = query.get("fieldValidation") or "Warn"
         if dry_run not in ("", "All"):
@@ -102,7 +103,7 @@ class WriteOptions:
             raise bad_request(
                 f'fieldValidation: Unsupported value: "{validation}": supported: Ignore, Strict, Warn'
             )
-        return cls(dry_run == "All", validation, query.get("force") == "true")
+        return cls(dry_run == "All", validation, query.get("fieldManager", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from emulator.api.store import Store
 from emulator.api.validate import check
 
 APPLY_PATCH = "application/apply-patch+yaml"
+_MIGRATION = "kubectl-last-applied"
+"""The manager under which kubectl hands its annotation over to server-side apply; ours needs no such step."""
 PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -63,6 +65,7 @@ class Resources:
 
     def create(self, target: Target, body: JsonObject, options: WriteOptions) -> Answer:
         """A new object; for pods also the subresources `binding` and `eviction`."""
+        _expect_object(body)
         if target.name:
             return self._create_subresource(target, body)
         obj, warnings = self._checked(_addressed(target, body), options)
@@ -73,11 +76,10 @@ class Resources:
         match target.kind.kind, target.subresource:
             case "Pod", "binding":
                 pod = self._store.get(target.key)
-                node = (body.get("target") or {}).get("name", "")
+                node = _part(body, "target").get("name", "")
                 self._store.replace({**pod, "spec": {**pod["spec"], "nodeName": node}})
             case "Pod", "eviction":
-                options = body.get("deleteOptions") or {}
-                self._store.delete(target.key, grace_seconds=options.get("gracePeriodSeconds"))
+                self._store.delete(target.key, grace_seconds=_grace(_part(body, "deleteOptions")))
             case _, "":
                 raise method_not_allowed()
             case _:
@@ -88,6 +90,7 @@ class Resources:
 
     def replace(self, target: Target, body: JsonObject, options: WriteOptions) -> Answer:
         """A whole new state of an object, its status or its scale."""
+        _expect_object(body)
         return self._update(target, lambda _current: body, options)
 
     def patch(self, target: Target, content_type: str, body: Any, options: WriteOptions) -> Answer:
@@ -103,27 +106,29 @@ class Resources:
         current = self._store.get(target.key)
         match target.subresource:
             case "":
-                wanted = copy_json(_addressed(target, change(current)))
+                wanted = copy_json(_addressed(target, _changed(change, current)))
                 lifecycle.drop_outgrown(current, wanted)
                 obj, warnings = self._checked(wanted, options, current)
                 write = self._store.prepare_replace if options.dry_run else self._store.replace
                 return Answer(write(obj), 200, warnings)
             case "status" if target.kind.has_status:
-                obj = _addressed(target, change(current))
+                obj = _addressed(target, _changed(change, current))
+                _part(obj, "status")
                 write = self._store.prepare_replace_status if options.dry_run else self._store.replace_status
                 return Answer(write(obj))
             case "scale" if target.kind.has_scale:
-                scaled = _scaled(current, change(_scale_of(current)))
+                scaled = _scaled(current, _changed(change, _scale_of(current)))
                 write = self._store.prepare_replace if options.dry_run else self._store.replace
                 return Answer(_scale_of(write(scaled)))
         raise no_such_resource()
 
     def delete(self, target: Target, body: JsonObject, query_grace: str, options: WriteOptions) -> Answer:
         """Delete one object as the `DeleteOptions` in `body` say; answers with its last state."""
+        _expect_object(body)
         if target.subresource:
             raise method_not_allowed()
-        grace = int(query_grace) if query_grace.isdigit() else body.get("gracePeriodSeconds")
-        preconditions = body.get("preconditions") or {}
+        grace = int(query_grace) if query_grace.isdigit() else _grace(body)
+        preconditions = _part(body, "preconditions")
         if options.dry_run or body.get("dryRun"):
             return Answer(self._store.get(target.key))
         if body.get("propagationPolicy") == "Orphan" or body.get("orphanDependents") is True:
@@ -157,7 +162,7 @@ class Resources:
                 f'no matches for kind "{manifest.get("kind")}" in version "{manifest.get("apiVersion")}"'
             )
             raise ApiError(404, "NotFound", subject)
-        metadata = manifest.get("metadata") or {}
+        metadata = _part(manifest, "metadata")
         namespace = (metadata.get("namespace") or "default") if kind.namespaced else ""
         target = Target(kind, namespace, metadata.get("name", ""))
         checked, warnings = self._checked(_addressed(target, manifest), options)
@@ -176,6 +181,8 @@ class Resources:
     def _apply_patch(self, target: Target, body: Any, options: WriteOptions) -> Answer:
         """Server-side apply, without tracking who owns which field: what the last apply set and this one
         lacks goes."""
+        if options.manager == _MIGRATION:
+            return self.get(target)
         if not isinstance(body, dict):
             raise bad_request("an apply patch is an object")
         if target.subresource:
@@ -226,8 +233,7 @@ def _unknown_field(finding: str) -> str:
 
 def _addressed(target: Target, body: JsonObject) -> JsonObject:
     """The body with kind, name and namespace from the path. Raises ApiError 400 when it names others."""
-    if not isinstance(body, dict):
-        raise bad_request("the body of the request must be an object")
+    _expect_object(body)
     kind = target.kind
     given = (body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind)
     if given != (kind.api_version, kind.kind):
@@ -235,7 +241,7 @@ def _addressed(target: Target, body: JsonObject) -> JsonObject:
             f"the API version in the data ({'/'.join(given)}) does not match the expected API version "
             f"({kind.api_version}/{kind.kind})"
         )
-    metadata = dict(body.get("metadata") or {})
+    metadata = dict(_part(body, "metadata"))
     if target.name and metadata.setdefault("name", target.name) != target.name:
         name = metadata["name"]
         raise bad_request(
@@ -247,6 +253,36 @@ def _addressed(target: Target, body: JsonObject) -> JsonObject:
             raise bad_request("the namespace of the object does not match the namespace sent on the request")
         metadata["namespace"] = wanted
     return {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+
+
+def _expect_object(body: Any) -> None:
+    if not isinstance(body, dict):
+        raise bad_request("the body of the request must be an object")
+
+
+def _part(body: JsonObject, field: str) -> JsonObject:
+    """The object at `field`, empty when there is none. Raises ApiError 400 when it is something else."""
+    part = body.get(field)
+    if part is None:
+        return {}
+    if not isinstance(part, dict):
+        raise bad_request(f"{field}: expected an object")
+    return part
+
+
+def _grace(options: JsonObject) -> int | None:
+    seconds = options.get("gracePeriodSeconds")
+    if seconds is not None and (not isinstance(seconds, int) or isinstance(seconds, bool)):
+        raise bad_request("gracePeriodSeconds: expected an integer")
+    return seconds
+
+
+def _changed(change: Callable[[JsonObject], JsonObject], current: JsonObject) -> JsonObject:
+    """The state after a patch. Raises ApiError 400 for a patch of another shape than the object."""
+    try:
+        return change(current)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise bad_request("the patch does not fit the object") from error
 
 
 def _change(target: Target, content_type: str, body: Any) -> Callable[[JsonObject], JsonObject]:
@@ -285,9 +321,9 @@ def _scale_of(obj: JsonObject) -> JsonObject:
 
 
 def _scaled(obj: JsonObject, scale: JsonObject) -> JsonObject:
-    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    replicas = _part(scale, "spec").get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0:
         raise bad_request(f"spec.replicas: must be a number greater than or equal to 0, not {replicas!r}")
-    wanted = scale.get("metadata") or {}
+    wanted = _part(scale, "metadata")
     metadata = {**obj["metadata"], "resourceVersion": wanted.get("resourceVersion", "")}
     return {**obj, "metadata": metadata, "spec": {**obj["spec"], "replicas": replicas}}

@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from emulator.api.errors import ApiError
 from emulator.api.load import ManifestError, load, load_document
 from emulator.api.objects import Key
+from tests.unit.api.samples import TEXT
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n"
 
@@ -44,6 +47,11 @@ def test_directories_by_name_without_subdirectories(tmp_path: Path) -> None:
     write(tmp_path, "kustomization.yaml", "resources: [a.yaml]")
     assert names([tmp_path]) == ["a", "b", "c"]
     assert load([tmp_path]).files == 3
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.yaml", CONFIG % "a")
+    assert names([tmp_path, file, tmp_path / ".." / tmp_path.name / "a.yaml"]) == ["a"]
 
 
 def test_standard_input() -> None:
@@ -252,3 +260,29 @@ def test_five_hundred_objects_load_in_time(tmp_path: Path) -> None:
     started = time.perf_counter()
     assert len(load([file]).objects) == 500
     assert time.perf_counter() - started < 2.0
+
+
+PIECES = st.sampled_from(
+    ["", "\t", ":", "- ", "[", "{", "}", "&a ", "*a", "!x ", '"', "'", "|", "\n", " ", "#", "%", "\u0000"]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.integers(0, len(TEXT)), length=st.integers(0, 40), piece=PIECES)
+def test_damaged_text_ends_in_problems_with_places(start: int, length: int, piece: str) -> None:
+    damaged = TEXT[:start] + piece + TEXT[start + length :]
+    try:
+        load(["-"], io.BytesIO(damaged.encode()))
+    except ManifestError as error:
+        lines = damaged.count("\n") + 1
+        for problem in error.problems:
+            assert 1 <= problem.line <= lines
+            assert problem.column >= 1
+            assert problem.excerpt
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=60))
+def test_any_bytes_end_in_problems(data: bytes) -> None:
+    with pytest.raises(ManifestError):
+        load(["-"], io.BytesIO(data))
