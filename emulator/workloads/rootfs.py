@@ -8,7 +8,7 @@ its cost does not grow with what is mounted elsewhere, and builds its own root i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -56,6 +56,7 @@ class Template:
         `tools` replace its applets. Raises OSError.
         """
         linux.mount("", "/", flags=MountFlag.REC | MountFlag.PRIVATE)
+        programs = _read_programs(tools)
         run_descriptor = os.open(run_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         directories, links = _shared_entries()
         sources = {name: os.open(f"/{name}", os.O_PATH | os.O_CLOEXEC) for name in directories}
@@ -76,7 +77,7 @@ class Template:
         _hide(run_directory, directories)
         linux.mount("tmpfs", _SCRATCH + _EMPTY, "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
         _make_devices(_SCRATCH + "/dev")
-        _install_busybox(busybox, tools, _SCRATCH + _BUSYBOX)
+        _install_busybox(busybox, programs, _SCRATCH + _BUSYBOX)
         linux.pivot_root(_SCRATCH, _SCRATCH + _OLD)
         linux.unmount(_OLD)
         return cls(directories, links, run_directory)
@@ -200,18 +201,26 @@ def _make_devices(directory: str) -> None:
     linux.mount("", directory, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | MountFlag.NOSUID)
 
 
-def _install_busybox(program: str, tools: str, directory: str) -> None:
+def _read_programs(directory: str) -> dict[str, bytes]:
+    programs = {}
+    for entry in os.scandir(directory):
+        with open(entry.path, "rb") as file:
+            programs[entry.name] = file.read()
+    return programs
+
+
+def _install_busybox(applets: str, programs: Mapping[str, bytes], directory: str) -> None:
     linux.mount("tmpfs", directory, "tmpfs", _QUIET, "mode=755,size=1m")
-    if program:
-        pid = os.posix_spawn(program, [program, "--install", "-s", directory], {})
+    if applets:
+        pid = os.posix_spawn(applets, [applets, "--install", "-s", directory], {})
         if os.waitpid(pid, 0)[1]:
-            raise OSError(5, "busybox cannot install its applets", program)
-    for tool in os.scandir(tools):
-        target = f"{directory}/{tool.name}"
+            raise OSError(5, "busybox cannot install its applets", applets)
+    for name, content in programs.items():
+        target = f"{directory}/{name}"
         if os.path.lexists(target):
             os.unlink(target)
-        with open(tool.path, "rb") as source, open(target, "wb") as copy:
-            copy.write(source.read())
+        with open(target, "wb") as file:
+            file.write(content)
         os.chmod(target, 0o755)
     linux.make_read_only(directory)
 

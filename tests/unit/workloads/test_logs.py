@@ -59,7 +59,7 @@ def test_followers_see_all_of_it_and_the_end(tmp_path: Path) -> None:
     assert b"".join(asyncio.run(scenario())) == b"before\nafter\n"
 
 
-def test_a_large_log_loses_its_older_half(tmp_path: Path, monkeypatch: object) -> None:
+def test_a_large_log_loses_its_older_half(tmp_path: Path) -> None:
     log = Log(tmp_path / "0.log")
     line = "x" * 99
     for _ in range(logs.LARGEST // 100 + 10):
