@@ -171,3 +171,9 @@ def test_exit_codes_follow_an_exceptions_own() -> None:
 
     assert boundary.exit_code(Refusal()) == 3
     assert boundary.exit_code(ValueError()) is None
+
+
+@pytest.mark.parametrize("name", boundary._CODES)
+def test_errors_known_by_name_exist(name: str) -> None:
+    module, _, kind = name.rpartition(".")
+    assert issubclass(getattr(import_module(module), kind), Exception)
