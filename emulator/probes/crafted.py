@@ -12,6 +12,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
+from emulator.cluster.outcome import Outcome
 from emulator.probes import bpf
 from emulator.probes.capture import FULL_SNAP, Direction, Record, Tap
 from emulator.probes.checks import Predicate, predicates
@@ -20,7 +21,6 @@ from emulator.probes.netns import within
 from emulator.probes.observation import (
     UNKNOWN_ENDPOINT,
     Observation,
-    Outcome,
     Rejection,
     Seen,
     failed,

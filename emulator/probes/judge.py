@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from emulator.cluster.outcome import Outcome
 from emulator.probes.clients import Attempt, Ending
 from emulator.probes.evidence import Evidence, Key, aligned
 from emulator.probes.headers import Datagram
@@ -16,7 +17,6 @@ from emulator.probes.observation import (
     UNKNOWN_ENDPOINT,
     HttpReply,
     Observation,
-    Outcome,
     Rejection,
     Seen,
     grouped,

@@ -5,31 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Literal
 
+from emulator.cluster.outcome import Outcome
 from emulator.probes.request import ProbeRequest, Protocol
 
 UNKNOWN_ENDPOINT = "?"
 """Stands for the place that answered when no watched place did."""
-
-
-class Outcome(StrEnum):
-    """What happened to a connection, datagram or echo request."""
-
-    CONNECTED = "connected"
-    """TCP: the handshake was completed; HTTP: a response came; UDP: a reply came, or the datagram
-    reached the endpoint's socket; ICMP: the echo reply came."""
-    DROPPED = "dropped"
-    """It was seen to leave, and nothing came back within the time given."""
-    REJECTED = "rejected"
-    """A TCP reset or an ICMP error came back."""
-    ERROR = "error"
-    """The probe itself failed: nothing was sent, or not by the way meant. Says nothing about policy."""
-    UNKNOWN = "unknown"
-    """The evidence contradicts itself."""
-    MIXED = "mixed"
-    """Several connections fared differently."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+from emulator.cluster.outcome import Outcome
 from emulator.probes.checks import check_of
 from emulator.probes.packets import packet_of
 from emulator.probes.request import RequestError
@@ -13,7 +14,7 @@ from emulator.scenario.document import Reader
 from emulator.scenario.model import Check, Claim, Control, LogCheck, ObjectCheck, ProbeCheck
 from emulator.scenario.words import duration, key_named
 from emulator.verdict.expectation import Expectation, Spread
-from emulator.verdict.outcome import EXPECTABLE, Outcome
+from emulator.verdict.outcome import EXPECTABLE
 from emulator.verdict.places import Place, parse_place, parse_port
 
 _OUTCOMES = tuple(outcome.value for outcome in EXPECTABLE)

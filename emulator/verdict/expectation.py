@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from emulator.verdict.outcome import Outcome, Verdict
+from emulator.cluster.outcome import Outcome
+from emulator.verdict.outcome import Verdict
 from emulator.verdict.spread import EVEN, is_even, p_value
 
 Report = Mapping[str, Any]

@@ -5,21 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-
-class Outcome(StrEnum):
-    """What became of the traffic of one probe."""
-
-    CONNECTED = "connected"
-    DROPPED = "dropped"
-    """Silence: nothing came back before the deadline."""
-    REJECTED = "rejected"
-    """Refused out loud: a TCP reset or an ICMP error."""
-    ERROR = "error"
-    """The probe itself failed, so nothing is known about the network. Never a deny."""
-    UNKNOWN = "unknown"
-    MIXED = "mixed"
-    """Several attempts, different outcomes; `outcomes` of the report counts them."""
-
+from emulator.cluster.outcome import Outcome
 
 EXPECTABLE = (Outcome.CONNECTED, Outcome.DROPPED, Outcome.REJECTED)
 """What a scenario, or `probe --expect`, may ask for."""

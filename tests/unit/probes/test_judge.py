@@ -6,11 +6,12 @@ import struct
 from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_address
 
+from emulator.cluster.outcome import Outcome
 from emulator.probes.capture import Direction, Record
 from emulator.probes.clients import Attempt, Ending
 from emulator.probes.evidence import Evidence, Handshakes, Marks, Recogniser, aligned
 from emulator.probes.judge import Judgement, judge
-from emulator.probes.observation import Observation, Outcome
+from emulator.probes.observation import Observation
 from emulator.probes.request import ProbeRequest, Protocol, Target
 from emulator.probes.web import parse_http
 

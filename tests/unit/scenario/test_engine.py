@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from emulator.api.objects import Key
+from emulator.cluster.outcome import Outcome
 from emulator.scenario.engine import Conductor, Deadline
 from emulator.scenario.model import (
     Action,
@@ -26,7 +27,7 @@ from emulator.scenario.model import (
 )
 from emulator.scenario.results import CheckResult, ClusterFacts, ScenarioResult, StepResult
 from emulator.verdict.expectation import Expectation
-from emulator.verdict.outcome import Outcome, Verdict
+from emulator.verdict.outcome import Verdict
 
 from ..fake_cluster import FakeCluster, Finished, Readiness, node, pod, report
 

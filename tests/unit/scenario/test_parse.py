@@ -8,9 +8,9 @@ import pytest
 
 from emulator.api.objects import Key
 from emulator.api.problems import ManifestError
+from emulator.cluster.outcome import Outcome
 from emulator.scenario.model import Apply, Delete, Exec, Label, ObjectCheck, ProbeCheck, Rollout, Scale, Wait
 from emulator.scenario.parse import read_scenario
-from emulator.verdict.outcome import Outcome
 
 ROOT = Path(__file__).parents[3]
 HEAD = """\

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from emulator.cluster.outcome import Outcome
 from emulator.verdict.expectation import Expectation, Finding, Spread, compare, dig
-from emulator.verdict.outcome import Outcome, Verdict, worst
+from emulator.verdict.outcome import Verdict, worst
 
 REPORT: dict[str, Any] = {
     "from": "ext/client",
