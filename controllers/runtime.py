@@ -21,6 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# Half of the start would be spent on a DNS resolver and a build tool that nothing here uses.
+os.environ["EVENTLET_NO_GREENDNS"] = "yes"
+if sys.version_info < (3, 12):
+    os.environ["SETUPTOOLS_USE_DISTUTILS"] = "stdlib"
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # eventlet announces its retirement at every start
     import eventlet
