@@ -49,9 +49,7 @@ def _select_own_pods(job: JsonObject) -> None:
 
 
 def carry_over(old: JsonObject, new: JsonObject) -> None:
-    """Fill in what the server allocated at birth and a full replacement need not repeat, and take out what a
-    Service no longer needs. In place."""
-    drop_outgrown(old, new)
+    """Fill in what the server allocated at birth and a full replacement need not repeat. In place."""
     spec, previous = new.get("spec"), old.get("spec")
     if not isinstance(spec, dict) or not isinstance(previous, dict):
         return
@@ -73,32 +71,32 @@ def carry_over(old: JsonObject, new: JsonObject) -> None:
 _NODE_PORT_TYPES = frozenset({"NodePort", "LoadBalancer"})
 
 
-def drop_outgrown(old: JsonObject, new: JsonObject) -> None:
-    """Take from a Service what its former type needed and its new one must not have, where it was not
-    changed.
+def without_outgrown(old: JsonObject, new: JsonObject) -> JsonObject:
+    """`new` without what a Service's former type needed, its new one must not have and nobody changed.
 
-    Source: `dropTypeDependentFields` of Kubernetes' Service registry. In place.
+    """`new` without what a Service's former type needed, its new one must not have, and nobody changed.
     """
-    if new["kind"] != "Service":
-        return
-    before, after = old.get("spec") or {}, new.get("spec") or {}
+    if new["kind"] != "Service" or not isinstance(new.get("spec"), dict):
+        return new
+    before, after = old.get("spec") or {}, dict(new["spec"])
     had, has = before.get("type"), after.get("type") or "ClusterIP"
     if had in _NODE_PORT_TYPES and has not in _NODE_PORT_TYPES:
         given = {port.get("nodePort") for port in before.get("ports") or ()}
-        for port in after.get("ports") or ():
-            if port.get("nodePort") in given:
-                port.pop("nodePort", None)
+        if after.get("ports"):
+            after["ports"] = [_without_node_port(port, given) for port in after["ports"]]
         _drop_unchanged(before, after, ("externalTrafficPolicy",))
     if had == "LoadBalancer" and has != "LoadBalancer":
         _drop_unchanged(before, after, ("allocateLoadBalancerNodePorts", "loadBalancerClass"))
-    if "healthCheckNodePort" in before and (has, after.get("externalTrafficPolicy")) != (
-        "LoadBalancer",
-        "Local",
-    ):
+    if (has, after.get("externalTrafficPolicy")) != ("LoadBalancer", "Local"):
         _drop_unchanged(before, after, ("healthCheckNodePort",))
     if has == "ExternalName" and had != "ExternalName":
         _drop_unchanged(before, after, ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"))
         _drop_unchanged(before, after, ("internalTrafficPolicy",))
+    return new if after == new["spec"] else {**new, "spec": after}
+
+
+def _without_node_port(port: JsonObject, given: set[int | None]) -> JsonObject:
+    return {f: v for f, v in port.items() if f != "nodePort"} if port.get("nodePort") in given else port
 
 
 def _drop_unchanged(before: JsonObject, after: JsonObject, fields: tuple[str, ...]) -> None:

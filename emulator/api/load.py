@@ -268,7 +268,7 @@ class _Loader:
 
     def _expect_unique(self, located: Located) -> None:
         key = located.key
-        if not key.name:
+        if not key.name or not all(isinstance(part, str) for part in key):
             return
         settled = key if key.namespace else key._replace(namespace=self._namespace)
         first = self._places.setdefault(settled, located)

@@ -19,11 +19,11 @@ from emulator.api.findings import Finding
 from emulator.api.jsonpatch import json_patch
 from emulator.api.kinds import find_kind, kind_named
 from emulator.api.merge import merge_patch, strategic_patch
-from emulator.api.objects import JsonObject, copy_json, key_of
+from emulator.api.objects import JsonObject, key_of
 from emulator.api.requests import Answer, Selection, Target, WriteOptions
 from emulator.api.schema import shape_of
 from emulator.api.store import Store
-from emulator.api.validate import check
+from emulator.api.validate import Checked, check
 
 APPLY_PATCH = "application/apply-patch+yaml"
 _MIGRATION = "kubectl-last-applied"
@@ -106,8 +106,7 @@ class Resources:
         current = self._store.get(target.key)
         match target.subresource:
             case "":
-                wanted = copy_json(_addressed(target, _changed(change, current)))
-                lifecycle.drop_outgrown(current, wanted)
+                wanted = _addressed(target, _changed(change, current))
                 obj, warnings = self._checked(wanted, options, current)
                 write = self._store.prepare_replace if options.dry_run else self._store.replace
                 return Answer(write(obj), 200, warnings)
@@ -172,9 +171,8 @@ class Resources:
             write = self._store.prepare_create if options.dry_run else self._store.create
             return Result.CREATED, Answer(write(wanted.obj), 201, warnings)
         write = self._store.prepare_replace if options.dry_run else self._store.replace
-        merged = wanted.merged_into(current)
-        lifecycle.drop_outgrown(current, merged)
-        self._expect_sound(merged, current)
+        merged = lifecycle.without_outgrown(current, wanted.merged_into(current))
+        self._refuse(check(_without_status(merged)).broken_rules, merged, current)
         stored = write(merged)
         return (Result.UNCHANGED if stored == current else Result.CONFIGURED), Answer(stored, 200, warnings)
 
@@ -202,13 +200,11 @@ class Resources:
         unknown = tuple(_unknown_field(str(finding)) for finding in checked.unknown_fields)
         if unknown and options.validation == "Strict":
             raise bad_request(f"strict decoding error: {', '.join(unknown)}")
+        if current is not None:
+            checked = _amended(checked, current)
         self._refuse(checked.broken_rules, body, current)
         obj = {**checked.obj, "status": body["status"]} if "status" in body else checked.obj
         return obj, unknown if options.validation == "Warn" else ()
-
-    def _expect_sound(self, obj: JsonObject, current: JsonObject) -> None:
-        """Raises ApiError 422 for rules that a merged object breaks."""
-        self._refuse(check(_without_status(obj)).broken_rules, obj, current)
 
     def _refuse(self, findings: Sequence[Finding], obj: JsonObject, current: JsonObject | None) -> None:
         """Raises ApiError 422, unless the stored object has the same mistakes: what the server itself
@@ -219,6 +215,12 @@ class Resources:
         if fresh := [finding for finding in findings if finding not in known]:
             name = (obj.get("metadata") or {}).get("name", "")
             raise invalid_object(kind_named(obj["kind"]), name, fresh)
+
+
+def _amended(checked: Checked, current: JsonObject) -> Checked:
+    """The update without what the object has outgrown, checked again if that changes it."""
+    obj = lifecycle.without_outgrown(current, checked.obj)
+    return checked if obj is checked.obj else check(obj)
 
 
 def _without_status(obj: JsonObject) -> JsonObject:

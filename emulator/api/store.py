@@ -177,6 +177,7 @@ class Store:
             new.pop("status", None)
             if "status" in old:
                 new["status"] = old["status"]
+        new = lifecycle.without_outgrown(old, new)
         lifecycle.carry_over(old, new)
         fill_defaults(new)
         if findings := changes_forbidden(old, new):
