@@ -74,7 +74,7 @@ _NODE_PORT_TYPES = frozenset({"NodePort", "LoadBalancer"})
 def without_outgrown(old: JsonObject, new: JsonObject) -> JsonObject:
     """`new` without what a Service's former type needed, its new one must not have and nobody changed.
 
-    """`new` without what a Service's former type needed, its new one must not have, and nobody changed.
+    Source: `dropTypeDependentFields` of Kubernetes' Service registry. Gives `new` itself where nothing goes.
     """
     if new["kind"] != "Service" or not isinstance(new.get("spec"), dict):
         return new
