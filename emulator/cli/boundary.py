@@ -16,7 +16,7 @@ import click
 from emulator.cli.exits import ExitCode
 
 _CODES: dict[str, ExitCode] = {
-    "emulator.api.client.ClusterUnreachableError": ExitCode.USAGE,
+    "emulator.api.client.ClusterUnreachableError": ExitCode.BUG,
     "emulator.api.load.ManifestError": ExitCode.USAGE,
     "emulator.cluster.specs.TopologyError": ExitCode.USAGE,
     "emulator.engine.client.ClusterError": ExitCode.USAGE,
