@@ -103,10 +103,10 @@ class Containers:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(cls, run_directory: Path, busybox_tools: Path) -> Containers:
-        """Start a spawner whose containers may see parts of `run_directory`. Raises StartError.
+    async def open(cls, run_directory: Path, busybox_tools: Path, hidden: Path) -> Containers:
+        """Start a spawner whose containers may see parts of `run_directory`, and nothing of `hidden`.
 
-        Programs in `busybox_tools` replace the host's busybox applets of the same name.
+        Raises StartError. Programs in `busybox_tools` replace the host's busybox applets of the same name.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
@@ -119,6 +119,7 @@ class Containers:
                     str(run_directory),
                     busybox,
                     str(busybox_tools),
+                    str(hidden),
                 ),
                 _TITLE_ROOM,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -8,11 +8,12 @@ its cost does not grow with what is mounted elsewhere, and builds its own root i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from emulator.workloads import linux
+from emulator.workloads.layers import lay_over, make_place
 from emulator.workloads.linux import MountFlag
 from emulator.workloads.spec import BUSYBOX, ContainerSpec, Mount
 
@@ -32,6 +33,8 @@ _EMPTY = "/empty"
 _SHADOW = "/shadow"
 _CONTAINER = "/container"
 _OLD = "/.old"
+_PLAIN = "/.host"
+"""Where a container finds the host's directories of which it sees a changed version elsewhere."""
 _LINK_LIMIT = 40
 _QUIET = MountFlag.NOSUID | MountFlag.NODEV
 _INERT = _QUIET | MountFlag.NOEXEC
@@ -49,11 +52,11 @@ class Template:
     run_directory: str
 
     @classmethod
-    def make(cls, run_directory: str, busybox: str, tools: str) -> Template:
+    def make(cls, run_directory: str, busybox: str, tools: str, hidden: Sequence[str]) -> Template:
         """Build the template in the caller's mount namespace, which has to be its own, and move into it.
 
         `busybox` is the path of the program, or empty where the host has none; programs in the directory
-        `tools` replace its applets. Raises OSError.
+        `tools` replace its applets. Containers do not see the `hidden` directories. Raises OSError.
         """
         linux.mount("", "/", flags=MountFlag.REC | MountFlag.PRIVATE)
         programs = _read_programs(tools)
@@ -74,7 +77,8 @@ class Template:
         os.close(run_descriptor)
         for name in ("proc", "sys"):
             linux.bind(f"/{name}", f"{_SCRATCH}/{name}")
-        _hide(run_directory, directories)
+        for path in (run_directory, *hidden):
+            _hide(path, directories)
         linux.mount("tmpfs", _SCRATCH + _EMPTY, "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
         _make_devices(_SCRATCH + "/dev")
         _install_busybox(busybox, programs, _SCRATCH + _BUSYBOX)
@@ -105,12 +109,20 @@ class Template:
         for name in self.directories:
             os.mkdir(f"{_CONTAINER}/{name}")
             if name in shadows:
-                layers = f"lowerdir={shadows[name]}:{_HOST}/{name}"
-                linux.mount("overlay", f"{_CONTAINER}/{name}", "overlay", MountFlag.RDONLY | _QUIET, layers)
+                os.makedirs(f"{_CONTAINER}{_PLAIN}/{name}")
+                linux.bind(f"{_HOST}/{name}", f"{_CONTAINER}{_PLAIN}/{name}")
+                lay_over(
+                    shadows[name], f"{_HOST}/{name}", f"{_CONTAINER}/{name}", lower_inside=f"{_PLAIN}/{name}"
+                )
             else:
                 linux.bind(f"{_HOST}/{name}", f"{_CONTAINER}/{name}")
         for name, target in self.links:
             os.symlink(target, f"{_CONTAINER}/{name}")
+        if shadows:
+            # Links that lead from one of the host's directories to another have to lead somewhere here too.
+            for name in (*self.directories, *(name for name, _ in self.links)):
+                if name not in shadows:
+                    os.symlink(f"/{name}", f"{_CONTAINER}{_PLAIN}/{name}")
         for name in _OWN_DIRECTORIES:
             os.makedirs(f"{_CONTAINER}/{name}")
         for name, mode in (("root", 0o700), ("run", 0o755), ("tmp", 0o1777), ("var/tmp", 0o1777)):
@@ -159,7 +171,7 @@ class Template:
             if not shadows:
                 linux.mount("tmpfs", _SHADOW, "tmpfs", _QUIET, "mode=755,size=1m")
             shadows[top] = f"{_SHADOW}/{top}"
-            _make_place(_SHADOW + mount.target, directory=os.path.isdir(mount.source.removeprefix(_OLD)))
+            make_place(_SHADOW + mount.target, directory=os.path.isdir(mount.source.removeprefix(_OLD)))
         return shadows
 
 
@@ -176,8 +188,8 @@ def _shared_entries() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
 
 
 def _hide(path: str, directories: Iterable[str]) -> None:
-    """Cover the run directory where it lies below a directory that containers see."""
-    if PurePosixPath(path).parts[1:2] and PurePosixPath(path).parts[1] in directories:
+    """Cover a directory that lies below one that containers see: sockets in it would be open to them."""
+    if PurePosixPath(path).parts[1] in directories:
         linux.mount("tmpfs", f"{_SCRATCH}{_HOST}{path}", "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
 
 
@@ -262,16 +274,10 @@ def _own_directory(path: str, mode: int, *, writable: bool) -> None:
 
 def _place(mount: Mount) -> None:
     if not os.path.exists(mount.target):
-        _make_place(mount.target, directory=os.path.isdir(mount.source))
+        make_place(mount.target, directory=os.path.isdir(mount.source))
     linux.bind(mount.source, mount.target)
     if mount.read_only:
         linux.make_read_only(mount.target)
-
-
-def _make_place(path: str, *, directory: bool) -> None:
-    os.makedirs(path if directory else os.path.dirname(path), exist_ok=True)
-    if not directory:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 
 
 def _read_link(path: str) -> str | None:

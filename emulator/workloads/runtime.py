@@ -72,7 +72,9 @@ class PodRuntime:
         """Start the spawner. Raises StartError."""
         _allow_many_files()
         install(self._tools)
-        self._containers = await Containers.open(self._scratch, self._tools / BUSYBOX_TOOLS)
+        self._containers = await Containers.open(
+            self._scratch, self._tools / BUSYBOX_TOOLS, self._logs.parent
+        )
 
     async def close(self) -> None:
         """End everything at once."""

@@ -176,8 +176,8 @@ def _contents(descriptor: int) -> bytes:
 
 
 def main() -> int:
-    """`spawner CONTROL-DESCRIPTOR RUN-DIRECTORY BUSYBOX TOOLS`: serve until the engine ends."""
-    control, (run_directory, busybox, tools) = int(sys.argv[1]), sys.argv[2:5]
+    """`spawner CONTROL-DESCRIPTOR RUN-DIRECTORY BUSYBOX TOOLS HIDDEN`: serve until the engine ends."""
+    control, (run_directory, busybox, tools, hidden) = int(sys.argv[1]), sys.argv[2:6]
     linux.die_with_parent()
     linux.unshare(Namespace.PID | Namespace.MOUNT)
     pid = os.fork()
@@ -187,7 +187,7 @@ def main() -> int:
     linux.die_with_parent()
     os.set_inheritable(control, False)
     with socket.socket(fileno=control) as connection:
-        spawner = Spawner(connection, Template.make(run_directory, busybox, tools))
+        spawner = Spawner(connection, Template.make(run_directory, busybox, tools, (hidden,)))
         connection.send(b'{"ready": 0}')
         gc.disable()
         gc.freeze()

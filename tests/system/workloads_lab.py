@@ -518,7 +518,7 @@ async def hold(descriptor: str) -> None:
     from emulator.workloads.spec import Command, ContainerSpec
 
     (directory / "tools").mkdir()
-    containers = await Containers.open(directory, directory / "tools")
+    containers = await Containers.open(directory, directory / "tools", directory)
     netns, command = Path("/proc/self/ns/net"), Command(("sleep", "1000"), {"PATH": "/usr/bin:/bin"})
     one = await containers.run(ContainerSpec("a", command), netns, ("/pause",))
     two = await containers.run(ContainerSpec("b"), netns, ("/pause",))
