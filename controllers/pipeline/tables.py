@@ -163,8 +163,8 @@ ENDPOINT_DNAT = Stage(
     25,
     "EndpointDNAT",
     "Commits the connection with its destination translated to the endpoint.",
-    _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.REG2},
-    frozenset({f.REG0, f.CT_MARK}),
+    _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.NW_TTL, f.REG0, f.REG2},
+    frozenset({f.REG0, f.REG6, f.CT_MARK}),
     ("L3Forwarding",),
 )
 L3_FORWARDING = Stage(

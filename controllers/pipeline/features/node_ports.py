@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from controllers.pipeline.actions import Goto, load
+from controllers.pipeline import fields as f
+from controllers.pipeline.actions import Goto, load, punt
 from controllers.pipeline.features.services import ANY_ENDPOINT, LOCAL_ENDPOINTS, MASQUERADED, frontend
 from controllers.pipeline.fields import Term
 from controllers.pipeline.flow import Flow
-from controllers.pipeline.match import dst, match, to_port
+from controllers.pipeline.match import dst, ip, match, to_port
 from controllers.pipeline.owner import PIPELINE
-from controllers.pipeline.registers import SOURCE, TO_NODE_ADDRESS, Source
-from controllers.pipeline.tables import NODE_PORT_MARK, SERVICE_FRONTEND
+from controllers.pipeline.registers import SOURCE, TO_NODE_ADDRESS, Punt, Source
+from controllers.pipeline.tables import ENDPOINT_DNAT, NODE_PORT_MARK, SERVICE_FRONTEND
 from controllers.pipeline.view import NodeView, of_family
 from emulator.cluster.model import Service, ServicePort, TrafficPolicy
 
@@ -28,7 +29,16 @@ def flows(view: NodeView) -> Iterator[Flow]:
     for family in view.families:
         for address in view.addresses(family):
             yield Flow(NODE_PORT_MARK, 200, match(dst(address)), noted, view.ref, "to-the-node")
+        yield from _expiry(family)
     yield Flow(NODE_PORT_MARK, 0, match(), (Goto(SERVICE_FRONTEND),), PIPELINE, "not-to-the-node")
+
+
+def _expiry(family: int) -> Iterator[Flow]:
+    """TTLGuard lets everything pass that is addressed to the node; here it turns out to go further."""
+    for source in (Source.POD, Source.UPLINK):
+        for ttl in (0, 1):
+            last = match(ip(family), SOURCE(source), f.NW_TTL(ttl))
+            yield Flow(ENDPOINT_DNAT, 300, last, punt(Punt.TIME_EXCEEDED), PIPELINE, "time-exceeded")
 
 
 def service_flows(view: NodeView, service: Service) -> Iterator[Flow]:
