@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urlencode
 
 from emulator import sandbox
-from emulator.api.client import MERGE_PATCH, Client
+from emulator.api.client import MERGE_PATCH, Client, ClusterUnreachableError
 from emulator.api.errors import ApiError
 from emulator.api.kinds import kind_named
 from emulator.api.objects import JsonObject, Key
@@ -142,15 +142,18 @@ class Cluster:
     ) -> Applied:
         """Create or change objects and wait until that is in force.
 
-        Raises ApiError for the first object that is refused; those before it stay applied.
+        Raises ApiError for the first object that is refused (ManifestError, with its place, for one that was
+        loaded from a file); those before it stay applied.
         """
         started = time.monotonic()
         objects = [_settled(manifest, namespace) for manifest in manifests]
         changed: list[tuple[Key, str]] = []
         warnings: list[str] = []
-        for obj, result in zip(objects, self._client.apply_all(objects), strict=True):
+        results = self._client.apply_all(objects)
+        for manifest, obj, result in zip(manifests, objects, results, strict=True):
             if "error" in result:
-                raise ApiError.from_status(result["error"])
+                error = ApiError.from_status(result["error"])
+                raise error if isinstance(manifest, dict) else manifest.refused(error)
             changed.append((_key(result.get("object", obj)), str(result["result"])))
             warnings.extend(result.get("warnings", ()))
         return Applied(tuple(changed), tuple(warnings), self._wait(started, timeout))
@@ -352,11 +355,24 @@ class Cluster:
         return list(self.sandbox.command([*_INTERRUPTIBLE, *answer["argv"]]))
 
     def _wait(self, started: float, timeout: float) -> Readiness:
-        left = max(0.0, started + timeout - time.monotonic())
-        patient = Client(self.sandbox.socket, timeout=left + 30.0)
-        with closing(patient):
-            answer = patient.request("GET", f"/mininetes/v1/ready?timeout={left:.3f}")
-        return Readiness.from_json({**answer, "seconds": time.monotonic() - started})
+        """Wait until everything is in force. An engine that dies meanwhile is asked again when it is back."""
+        deadline = started + timeout
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                with closing(Client(self.sandbox.socket, timeout=left + 30.0)) as patient:
+                    answer = patient.request("GET", f"/mininetes/v1/ready?timeout={left:.3f}")
+                break
+            except ClusterUnreachableError as error:
+                if left and self.sandbox.alive():
+                    continue
+                raise sandbox.SandboxError(
+                    f"cluster {self.name!r} has ended", log=self.sandbox.log("engine")
+                ) from error
+        readiness = Readiness.from_json({**answer, "seconds": time.monotonic() - started})
+        if readiness.impossible:
+            raise sandbox.SandboxError(readiness.impossible)
+        return readiness
 
 
 def _settled(manifest: Located | JsonObject, namespace: str) -> JsonObject:

@@ -22,6 +22,7 @@ from emulator.engine.programming import Programming
 from emulator.engine.pulse import Pulse
 from emulator.engine.readiness import Readiness, failing_pods, unready_workloads, unsettled_pods
 from emulator.engine.reconciler import Reconciler
+from emulator.network.errors import NetworkError
 from emulator.network.names import netns_path
 from emulator.network.network import Network, Settings
 from emulator.probes.workshop import Workshop
@@ -52,6 +53,8 @@ class Engine:
         self.programming = Programming(self.pulse)
         self.controller_arrived = asyncio.Event()
         self.network_built = False
+        self.impossible = ""
+        """Why this machine cannot run the topology; empty while it can."""
         self.kubelets = Kubelets(run_dir, self.store)
         self.workshop = Workshop()
         """Builds crafted packets."""
@@ -81,17 +84,27 @@ class Engine:
             # A bridge that finds its controller listening connects at once; else it retries a second later.
             await self.controller_arrived.wait()
             log.info("the controller listens")
-            await asyncio.to_thread(self._network.build)
-            await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
-            for host in self.wiring.external:
-                place = f"ext/{host.name}"
-                self._outside.append(await Serving.start(internet_host(place), netns_path(place)))
-            log.info("the network is built")
-            self.network_built = True
-            self.pulse.beat()
+            try:
+                await self._build(plumbing)
+            except NetworkError as error:
+                # Starting again would not help: whoever waits is told, and the rest stays for inspection.
+                log.exception("the network cannot be built")
+                self.impossible = str(error)
+                self.pulse.beat()
+                return
             tasks.create_task(pods.run())
             await self.wait_ready(_SCAPY_WAITS)
             await self.workshop.start()
+
+    async def _build(self, plumbing: PodPlumbing) -> None:
+        await asyncio.to_thread(self._network.build)
+        await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
+        for host in self.wiring.external:
+            place = f"ext/{host.name}"
+            self._outside.append(await Serving.start(internet_host(place), netns_path(place)))
+        log.info("the network is built")
+        self.network_built = True
+        self.pulse.beat()
 
     async def greet_controller(self) -> None:
         """The controller listens: for the first time, or again after its death."""
@@ -106,12 +119,12 @@ class Engine:
         started = loop.time()
         try:
             async with asyncio.timeout(timeout):
-                await self.pulse.until(lambda: not any(self._missing()))
+                await self.pulse.until(lambda: bool(self.impossible) or not any(self._missing()))
         except TimeoutError:
             pass
         missing = tuple(self._missing())
         failing = tuple(failing_pods(self.store.list("Pod")))
-        return Readiness(not missing, missing, failing, loop.time() - started)
+        return Readiness(not missing, missing, failing, loop.time() - started, self.impossible)
 
     def snapshot(self) -> Snapshot:
         """All objects, now."""

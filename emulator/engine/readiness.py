@@ -34,6 +34,8 @@ class Readiness:
     failing: tuple[str, ...] = ()
     """Pods that will not come up however long one waits: settled, but worth a warning."""
     seconds: float = 0.0
+    impossible: str = ""
+    """Why this machine will never get there, whatever the objects; empty when it may."""
 
     def as_json(self) -> JsonObject:
         """The answer of `GET /mininetes/v1/ready`."""
@@ -42,6 +44,7 @@ class Readiness:
             "missing": list(self.missing),
             "failing": list(self.failing),
             "seconds": round(self.seconds, 3),
+            "impossible": self.impossible,
         }
 
     @classmethod
@@ -52,6 +55,7 @@ class Readiness:
             tuple(answer["missing"]),
             tuple(answer.get("failing", ())),
             float(answer.get("seconds", 0.0)),
+            str(answer.get("impossible", "")),
         )
 
 
