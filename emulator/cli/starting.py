@@ -20,7 +20,11 @@ def start(
     started = time.monotonic()
     with progress(session.terminal, f"starting {topology}"):
         cluster = session.start(topology, manifests, timeout=timeout, **options)
-        ready = cluster.wait_ready(max(1.0, started + timeout - time.monotonic()))
+        try:
+            ready = cluster.wait_ready(max(1.0, started + timeout - time.monotonic()))
+        except BaseException:
+            cluster.down()
+            raise
         cluster.detach()
         seconds = time.monotonic() - started
         summary = _summary(cluster)
