@@ -40,6 +40,18 @@ def pod_gateway(cluster: Cluster, node: str, family: int) -> str:
     return str(cidr[1])
 
 
+def pod_mac(cluster: Cluster, name: str, *, of_gateway: bool = False) -> str:
+    """The address of a pod's interface, or of its gateway, as the pod's own kernel has it."""
+    command = "ip -4 neigh show nud all" if of_gateway else "cat /sys/class/net/eth0/address"
+    said = cluster.exec(f"shop/{name}", command.split()).stdout
+    if not of_gateway:
+        return said.strip()
+    node: str = cluster.get("Pod", name, "shop")["spec"]["nodeName"]
+    gateway = pod_gateway(cluster, node, 4)
+    (line,) = (line.split() for line in said.splitlines() if line.split()[0] == gateway)
+    return line[line.index("lladdr") + 1]
+
+
 def masquerade(cluster: Cluster, node: str, pod: str, family: int) -> str:
     """The address that `node` gives to masqueraded packets for `pod`: that of the interface they leave by.
 
