@@ -68,43 +68,6 @@ def carry_over(old: JsonObject, new: JsonObject) -> None:
             new["spec"] = previous
 
 
-_NODE_PORT_TYPES = frozenset({"NodePort", "LoadBalancer"})
-
-
-def without_outgrown(old: JsonObject, new: JsonObject) -> JsonObject:
-    """`new` without what a Service's former type needed, its new one must not have and nobody changed.
-
-    Source: `dropTypeDependentFields` of Kubernetes' Service registry. Gives `new` itself where nothing goes.
-    """
-    if new["kind"] != "Service" or not isinstance(new.get("spec"), dict):
-        return new
-    before, after = old.get("spec") or {}, dict(new["spec"])
-    had, has = before.get("type"), after.get("type") or "ClusterIP"
-    if had in _NODE_PORT_TYPES and has not in _NODE_PORT_TYPES:
-        given = {port.get("nodePort") for port in before.get("ports") or ()}
-        if after.get("ports"):
-            after["ports"] = [_without_node_port(port, given) for port in after["ports"]]
-        _drop_unchanged(before, after, ("externalTrafficPolicy",))
-    if had == "LoadBalancer" and has != "LoadBalancer":
-        _drop_unchanged(before, after, ("allocateLoadBalancerNodePorts", "loadBalancerClass"))
-    if (has, after.get("externalTrafficPolicy")) != ("LoadBalancer", "Local"):
-        _drop_unchanged(before, after, ("healthCheckNodePort",))
-    if has == "ExternalName" and had != "ExternalName":
-        _drop_unchanged(before, after, ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"))
-        _drop_unchanged(before, after, ("internalTrafficPolicy",))
-    return new if after == new["spec"] else {**new, "spec": after}
-
-
-def _without_node_port(port: JsonObject, given: set[int | None]) -> JsonObject:
-    return {f: v for f, v in port.items() if f != "nodePort"} if port.get("nodePort") in given else port
-
-
-def _drop_unchanged(before: JsonObject, after: JsonObject, fields: tuple[str, ...]) -> None:
-    for field in fields:
-        if field in after and after[field] == before.get(field):
-            del after[field]
-
-
 def grace_seconds(obj: JsonObject, asked: int | None) -> int:
     """How long `obj` may take to end, in seconds: 0 for everything but a pod that runs somewhere."""
     if obj["kind"] != "Pod":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from emulator.api import lifecycle
 from emulator.api.apply import Result, Wanted
 from emulator.api.errors import (
     ApiError,
@@ -22,6 +21,7 @@ from emulator.api.merge import merge_patch, strategic_patch
 from emulator.api.objects import JsonObject, key_of
 from emulator.api.requests import Answer, Selection, Target, WriteOptions
 from emulator.api.schema import shape_of
+from emulator.api.service_update import settled_update
 from emulator.api.store import Store
 from emulator.api.validate import Checked, check
 
@@ -171,7 +171,7 @@ class Resources:
             write = self._store.prepare_create if options.dry_run else self._store.create
             return Result.CREATED, Answer(write(wanted.obj), 201, warnings)
         write = self._store.prepare_replace if options.dry_run else self._store.replace
-        merged = lifecycle.without_outgrown(current, wanted.merged_into(current))
+        merged = settled_update(current, wanted.merged_into(current))
         self._refuse(check(_without_status(merged)).broken_rules, merged, current)
         stored = write(merged)
         return (Result.UNCHANGED if stored == current else Result.CONFIGURED), Answer(stored, 200, warnings)
@@ -218,8 +218,8 @@ class Resources:
 
 
 def _amended(checked: Checked, current: JsonObject) -> Checked:
-    """The update without what the object has outgrown, checked again if that changes it."""
-    obj = lifecycle.without_outgrown(current, checked.obj)
+    """The update with what follows from it, checked again if that changes it."""
+    obj = settled_update(current, checked.obj)
     return checked if obj is checked.obj else check(obj)
 
 

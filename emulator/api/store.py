@@ -29,6 +29,7 @@ from emulator.api.kinds import KINDS, Kind, find_kind, kind_named
 from emulator.api.names import random_suffix
 from emulator.api.objects import JsonObject, Key, copy_json, key_of
 from emulator.api.selectors import FieldRequirement, Selector, matches_all
+from emulator.api.service_update import settled_update
 from emulator.api.watch import Event, EventLog, EventType, Watch
 
 Admission = Callable[[JsonObject | None, JsonObject], JsonObject]
@@ -177,7 +178,7 @@ class Store:
             new.pop("status", None)
             if "status" in old:
                 new["status"] = old["status"]
-        new = lifecycle.without_outgrown(old, new)
+        new = settled_update(old, new)
         lifecycle.carry_over(old, new)
         fill_defaults(new)
         if findings := changes_forbidden(old, new):

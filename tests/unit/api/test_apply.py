@@ -21,7 +21,17 @@ def allocate(old: JsonObject | None, new: JsonObject) -> JsonObject:
     """Stands for the cluster's admission: addresses and node ports, kept over updates."""
     if new["kind"] != "Service" or new["spec"]["type"] == "ExternalName":
         return new
-    spec = {**new["spec"], "clusterIP": new["spec"].get("clusterIP") or "10.96.0.77"}
+    had = old["spec"]["clusterIPs"] if old and old["spec"].get("clusterIPs") else ["10.96.0.77", "fd00::77"]
+    first = new["spec"].get("clusterIP") or had[0]
+    spec = {
+        **new["spec"],
+        "clusterIP": first,
+        "clusterIPs": new["spec"].get("clusterIPs") or [first, *had[1:]],
+    }
+    if first == "None":
+        spec["clusterIPs"] = ["None"]
+    else:
+        spec.setdefault("ipFamilyPolicy", "PreferDualStack")
     if spec["type"] == "NodePort":
         spec["ports"] = [{"nodePort": 30000 + port["port"], **port} for port in spec["ports"]]
     return {**new, "spec": spec}
@@ -121,6 +131,20 @@ def test_a_node_port_is_given_back_with_the_type(apply: Applier) -> None:
     assert spec["type"] == "ClusterIP"
     assert "nodePort" not in spec["ports"][0]
     assert "externalTrafficPolicy" not in spec
+
+
+def test_a_cluster_ip_stays_when_the_manifest_drops_it(apply: Applier) -> None:
+    apply(service({"port": 80}, clusterIP="10.96.0.5"))
+    assert apply(service({"port": 80})) == "configured"
+    spec = apply.get("Service", "db")["spec"]
+    assert (spec["clusterIP"], spec["clusterIPs"]) == ("10.96.0.5", ["10.96.0.5", "fd00::77"])
+
+
+def test_a_service_becomes_an_external_name(apply: Applier) -> None:
+    apply(service({"port": 80}, type="NodePort"))
+    apply(service({"port": 80}, type="ExternalName", externalName="db.example.com"))
+    spec = apply.get("Service", "db")["spec"]
+    assert not {"clusterIP", "clusterIPs", "internalTrafficPolicy", "externalTrafficPolicy"} & set(spec)
 
 
 def test_jobs_can_be_applied_again(apply: Applier) -> None:

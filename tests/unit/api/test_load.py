@@ -257,9 +257,9 @@ def test_five_hundred_objects_load_in_time(tmp_path: Path) -> None:
         for n in range(500)
     )
     file = write(tmp_path, "many.yaml", text)
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(load([file]).objects) == 500
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 PIECES = st.sampled_from(

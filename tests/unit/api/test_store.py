@@ -377,8 +377,8 @@ def test_a_service_loses_what_its_new_type_must_not_have(store: Store) -> None:
 
 
 def test_a_thousand_pods_are_created_in_time(store: Store) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(1000):
         store.create(pod(f"web-{number}", node="worker-1"))
-    assert time.perf_counter() - started < 0.3
+    assert time.process_time() - started < 0.3
     assert len(store.list("Pod")) == 1000
