@@ -8,7 +8,8 @@ or again, gets its whole program in one bundle: connections under way do not not
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from emulator.cluster.wiring import Bridge, Wiring
 
 ANY_STATE = [HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER, MAIN_DISPATCHER, DEAD_DISPATCHER]
 CONFIRMATION_SECONDS = 15.0
+ACKNOWLEDGEMENT_SECONDS = 5.0
 RETRY_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
     def __init__(self, *args: Any, socket: Path, round_number: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._objects = Client(socket)
-        self._acknowledgements = Client(socket)
+        self._acknowledgements = Client(socket, timeout=ACKNOWLEDGEMENT_SECONDS)
         self._round = round_number
         self._switches: dict[int, Switch] = {}
         self._observed: Observed | None = None
@@ -83,8 +85,8 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
     def start(self) -> Any:
         """Follow the objects and program the switches in greenlets of their own."""
         super().start()
-        hub.spawn(follow, self._objects, self._notice, self._pause)
-        return hub.spawn(self._program_for_ever)
+        hub.spawn(_live_or_die, follow, self._objects, self._notice, self._pause)
+        return hub.spawn(_live_or_die, self._program_for_ever)
 
     def close(self) -> None:
         """Ryu takes its leave."""
@@ -213,6 +215,15 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
 
     def _wiring(self) -> Wiring | None:
         return None if self._observed is None else self._observed.snapshot.wiring
+
+
+def _live_or_die(work: Callable[..., None], *arguments: Any) -> None:
+    """Do work that never ends. Should it end all the same, so does the process, and a new one is started."""
+    try:
+        work(*arguments)
+    except Exception:
+        log.exception("the controller gives up")
+    os._exit(1)
 
 
 def _let_caches_follow(switch: Switch) -> None:
