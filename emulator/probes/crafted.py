@@ -195,11 +195,12 @@ class _Sending:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         is_answered = False
+        waiting_for = [fate for fate in self._fates if fate.wanted]
         while (left := deadline - loop.time()) > 0:
             self._news.clear()
-            if not is_answered and all(fate.answers for fate in self._fates if fate.wanted):
-                is_answered = any(fate.wanted for fate in self._fates)
-                deadline = min(deadline, loop.time() + linger) if is_answered else deadline
+            if not is_answered and waiting_for and all(fate.answers for fate in waiting_for):
+                is_answered = True
+                deadline = min(deadline, loop.time() + linger)
                 continue
             waiting = asyncio.ensure_future(self._news.wait())
             await asyncio.wait({waiting}, timeout=left)
