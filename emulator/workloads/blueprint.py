@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from emulator.api.objects import JsonObject
+from emulator.workloads.door import INSIDE
 from emulator.workloads.environment import expand, variables_of
 from emulator.workloads.hosts import Dns, hosts_file, kernel_hostname_of, resolv_conf
 from emulator.workloads.images import Plan, Run, plan
@@ -20,12 +21,16 @@ from emulator.workloads.spec import (
     BUSYBOX,
     DEFAULT_CAPABILITIES,
     PATH,
+    SERVERS,
     Command,
     ContainerSpec,
     Credentials,
     Mount,
 )
+from emulator.workloads.toolbox import SERVERS as SERVER_TOOLS
 from emulator.workloads.volumes import Volumes
+
+DOOR = "door"
 
 _GRANTABLE = DEFAULT_CAPABILITIES | {
     int(capability)
@@ -62,6 +67,8 @@ class Blueprint:
     files: Mapping[Path, str]
     """What has to be in files outside before the container's first process starts."""
     termination_log: Path
+    door: Path
+    """The socket at which a container that has servers asks for one."""
     notices: tuple[str, ...]
 
     def specification(self) -> ContainerSpec:
@@ -133,8 +140,9 @@ class Workshop:
             interactive=bool(container.get("stdin")),
             available=available,
         )
-        if isinstance(chosen, Run) and chosen.busybox and "PATH" not in links:
-            expanded["PATH"] = f"{BUSYBOX}:{PATH}"
+        first = _first_programs(chosen)
+        if first:
+            expanded["PATH"] = f"{first}:{expanded['PATH']}"
         termination_log = own / "termination-log"
         managed = self._managed_files(pod, hostname, mounts)
         writable = _writable(chosen, own, mounts)
@@ -145,6 +153,7 @@ class Workshop:
                 *(Mount(str(self.directory / name), f"/etc/{name}") for name in managed),
                 *(Mount(str(directory), target) for target, directory in writable.items()),
                 *self._tools(),
+                *self._servers(chosen, own / DOOR),
                 Mount(
                     str(termination_log), container.get("terminationMessagePath") or "/dev/termination-log"
                 ),
@@ -161,6 +170,7 @@ class Workshop:
                 **{page: chosen.writable[target] for target, page in _pages(writable)},
             },
             termination_log=termination_log,
+            door=own / DOOR,
             notices=notices,
         )
 
@@ -178,6 +188,19 @@ class Workshop:
         for tool in sorted(self.tools.glob("*")):
             if tool.is_file():
                 yield Mount(str(tool), f"/{tool.name}", read_only=True)
+
+    def _servers(self, chosen: Plan, door: Path) -> Iterator[Mount]:
+        """What a command line needs to start servers of the table."""
+        if isinstance(chosen, Run) and chosen.has_servers:
+            yield Mount(str(self.tools / SERVER_TOOLS), SERVERS, read_only=True)
+            yield Mount(str(door), INSIDE)
+
+
+def _first_programs(chosen: Plan) -> str:
+    """The directory whose programs come before the host's."""
+    if not isinstance(chosen, Run):
+        return ""
+    return BUSYBOX if chosen.busybox else SERVERS if chosen.has_servers else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import socket
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from emulator.api.objects import JsonObject
@@ -92,15 +93,18 @@ class Process:
 
 
 class Containers:
-    """The spawner and everything that runs under it. Made by `open`."""
+    """The spawner and everything that runs under it. Made by `open`.
 
-    def __init__(self, spawner: asyncio.subprocess.Process, control: socket.socket) -> None:
-        self._spawner = spawner
-        self._control = control
+    A spawner that dies takes all containers with it; the next one that is wanted brings a new spawner.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
+        self._spawner: _Spawner | None = None
         self._numbers = itertools.count(1)
         self._processes: dict[int, Process] = {}
         self._sending = asyncio.Lock()
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closed = False
 
     @classmethod
     async def open(cls, run_directory: Path, busybox_tools: Path, hidden: Path) -> Containers:
@@ -108,34 +112,10 @@ class Containers:
 
         Raises StartError. Programs in `busybox_tools` replace the host's busybox applets of the same name.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
         busybox = shutil.which("busybox", path=PATH) or ""
-        with theirs:
-            spawner = await asyncio.create_subprocess_exec(
-                *python_argv(
-                    "emulator.workloads.spawner",
-                    str(theirs.fileno()),
-                    str(run_directory),
-                    busybox,
-                    str(busybox_tools),
-                    str(hidden),
-                ),
-                _TITLE_ROOM,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
-                start_new_session=True,
-            )
-        containers = cls(spawner, ours)
-        asyncio.get_running_loop().add_reader(ours, containers._take)
-        try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await containers._ready
-        except (TimeoutError, SpawnerLostError) as error:
-            await containers.close()
-            raise StartError("the container spawner did not start") from error
+        containers = cls((str(run_directory), busybox, str(busybox_tools), str(hidden)))
+        async with containers._sending:
+            await containers._connected()
         return containers
 
     async def run(
@@ -159,19 +139,18 @@ class Containers:
 
     async def close(self) -> None:
         """End every container, and the spawner."""
-        asyncio.get_running_loop().remove_reader(self._control)
-        self._control.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._spawner.kill()
-        await self._spawner.wait()
+        self._closed = True
+        spawner = self._spawner
         self._lose()
+        if spawner is not None:
+            await spawner.end()
 
     async def _start(self, request: JsonObject, specification: bytes, descriptors: Sequence[int]) -> Process:
-        process = self._processes[next(iter(request.values()))] = Process()
+        process = Process()
         report, reporter = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         with _memory(specification) as text:
             try:
-                await self._send(request, (text, *descriptors, reporter))
+                await self._send(request, process, (text, *descriptors, reporter))
             finally:
                 os.close(reporter)
         try:
@@ -184,50 +163,108 @@ class Containers:
             raise StartError(complaint.decode(errors="replace"))
         return process
 
-    async def _send(self, message: JsonObject, descriptors: Sequence[int]) -> None:
+    async def _send(self, message: JsonObject, process: Process, descriptors: Sequence[int]) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
+        number = next(iter(message.values()))
         async with self._sending:
             while True:
+                spawner = await self._connected()
+                self._processes[number] = process
                 try:
-                    self._control.sendmsg([json.dumps(message).encode()], rights)
+                    spawner.control.sendmsg([json.dumps(message).encode()], rights)
                     return
                 except BlockingIOError:
-                    await _writable(self._control)
-                except OSError as error:
-                    raise StartError("the container spawner is gone") from error
+                    await _writable(spawner.control)
+                except OSError:
+                    del self._processes[number]
+                    self._lose()
+
+    async def _connected(self) -> _Spawner:
+        """A spawner that is ready, a new one if need be. Raises StartError."""
+        if self._closed:
+            raise StartError("the container runtime is closed")
+        if self._spawner is None:
+            spawner = self._spawner = await _Spawner.start(self._arguments)
+            asyncio.get_running_loop().add_reader(spawner.control, self._take)
+            try:
+                async with asyncio.timeout(_READY_SECONDS):
+                    await spawner.ready
+            except (TimeoutError, SpawnerLostError) as error:
+                if self._spawner is spawner:
+                    self._lose()
+                await spawner.end()
+                raise StartError("the container spawner did not start") from error
+        return self._spawner
 
     def _take(self) -> None:
+        if self._spawner is None:
+            return
         space = socket.CMSG_SPACE(array("i").itemsize)
         try:
-            message, ancillary, _, _ = self._control.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)
+            message, ancillary, _, _ = self._spawner.control.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except OSError:
             message, ancillary = b"", []
         if not message:
-            asyncio.get_running_loop().remove_reader(self._control)
             self._lose()
             return
         descriptors = array("i")
         for _, _, data in ancillary:
             descriptors.frombytes(data)
-        self._dispatch(json.loads(message), descriptors[0] if descriptors else -1)
+        self._dispatch(self._spawner, json.loads(message), descriptors[0] if descriptors else -1)
 
-    def _dispatch(self, answer: dict[str, int], handle: int) -> None:
+    def _dispatch(self, spawner: _Spawner, answer: dict[str, int], handle: int) -> None:
         if "started" in answer:
             self._processes[answer["started"]].begin(handle)
         elif "exited" in answer:
             self._processes.pop(answer["exited"]).end(answer["status"])
-        elif not self._ready.done():
-            self._ready.set_result(None)
+        elif not spawner.ready.done():
+            spawner.ready.set_result(None)
 
     def _lose(self) -> None:
         """Nothing that the spawner held is alive any more."""
-        if not self._ready.done():
-            self._ready.set_exception(SpawnerLostError())
+        spawner, self._spawner = self._spawner, None
+        if spawner is not None:
+            asyncio.get_running_loop().remove_reader(spawner.control)
+            spawner.control.close()
+            if not spawner.ready.done():
+                spawner.ready.set_exception(SpawnerLostError())
         processes, self._processes = self._processes, {}
         for process in processes.values():
             process.end(128 + signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spawner:
+    """One life of the spawner."""
+
+    process: asyncio.subprocess.Process
+    control: socket.socket
+    ready: asyncio.Future[None]
+
+    @classmethod
+    async def start(cls, arguments: Sequence[str]) -> _Spawner:
+        """Start it; it is `ready` a moment later."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *python_argv("emulator.workloads.spawner", str(theirs.fileno()), *arguments),
+                _TITLE_ROOM,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
+                start_new_session=True,
+            )
+        return cls(process, ours, asyncio.get_running_loop().create_future())
+
+    async def end(self) -> None:
+        """Kill it, and with it all that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
 
 
 @contextlib.contextmanager

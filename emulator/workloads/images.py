@@ -53,6 +53,8 @@ class Run:
     argv: tuple[str, ...]
     busybox: bool
     writable: Mapping[str, str]
+    has_servers: bool = False
+    """Server programs of the table can be started by their names."""
 
 
 Plan = Serve | Run
@@ -144,6 +146,16 @@ def image_named(reference: str) -> Server | Tools | None:
     return IMAGES.get("/".join(parts[-2:])) or IMAGES.get(parts[-1])
 
 
+def server_named(executable: str) -> Server | None:
+    """The server whose program has this name."""
+    return _BY_EXECUTABLE.get(executable)
+
+
+def server_executables() -> tuple[str, ...]:
+    """The names of all servers' programs."""
+    return tuple(sorted(_BY_EXECUTABLE))
+
+
 def plan(
     reference: str,
     command: Sequence[str],
@@ -186,7 +198,9 @@ def _of_command(
     if image is None and not available(argv[0]):
         notice = f"there is no {argv[0]} on this machine: a stand-in answers on the declared ports"
         return Serve(stand_in, argv, argv[1:], writable, notice)
-    return Run(argv, isinstance(image, Tools) and image.busybox, writable)
+    if isinstance(image, Tools):
+        return Run(argv, image.busybox, writable)
+    return Run(argv, busybox=False, writable=writable, has_servers=True)
 
 
 def _of_server(
@@ -197,7 +211,7 @@ def _of_server(
     if arguments and _basename(arguments[0]) in image.executables:
         return _of_command(image, arguments, writable, available)
     if arguments and not arguments[0].startswith("-") and image is not _AGNHOST and available(arguments[0]):
-        return Run(arguments, busybox=False, writable=writable)
+        return Run(arguments, busybox=False, writable=writable, has_servers=True)
     argv = (executable, *arguments)
     if _is_one_shot(image, argv):
         return Run((f"/{executable}", *arguments), busybox=False, writable=writable)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from emulator.api.objects import JsonObject
 from emulator.workloads.blueprint import Blueprint
 from emulator.workloads.containers import Containers, Process, StartError
+from emulator.workloads.door import Door
 from emulator.workloads.images import Run, Serve
 from emulator.workloads.logs import Log
 from emulator.workloads.servers.program import Context, Declared, Program, ProgramError
@@ -68,12 +69,18 @@ class Place:
 class CommandRun:
     """A real process."""
 
-    def __init__(self, place: Place, blueprint: Blueprint, log: Log) -> None:
+    def __init__(
+        self, pod: JsonObject, container: JsonObject, place: Place, blueprint: Blueprint, log: Log
+    ) -> None:
         self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._pod = pod
+        self._container = container
         self._place = place
         self._blueprint = blueprint
         self._log = log
         self._process: Process | None = None
+        self._door: Door | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Fork it."""
@@ -81,11 +88,16 @@ class CommandRun:
         assert isinstance(plan, Run)
         sink = self._log.sink()
         try:
+            if plan.has_servers:
+                self._door = Door(self._blueprint.door, self._place.netns, self._context)
+                await self._door.open()
             self._process = await self._place.containers.run(
                 self._blueprint.specification(), self._place.netns, ("/pause",), sink
             )
         except (StartError, OSError) as error:
             self._log.line(str(error))
+            if self._door is not None:
+                await self._door.close()
             self.exited.set_result(Exit(_START_FAILED, str(error), started=False))
             return
         finally:
@@ -108,8 +120,30 @@ class CommandRun:
         await asyncio.wait({self.exited})
 
     def _ended(self, exited: asyncio.Future[int]) -> None:
+        if self._door is not None:
+            self._closing = asyncio.get_running_loop().create_task(self._door.close())
         message = self._blueprint.termination_log.read_text(errors="replace")[:_LARGEST_MESSAGE]
         self.exited.set_result(Exit(exited.result(), message))
+
+    def _context(self, arguments: tuple[str, ...]) -> Context:
+        """What a server sees that the command starts."""
+        return make_context(
+            self._pod,
+            self._container,
+            self._place,
+            self._blueprint,
+            self._log,
+            arguments=arguments,
+            end=self._kill,
+            run=self._run,
+        )
+
+    def _kill(self, _status: int) -> None:
+        if self._process is not None:
+            self._process.signal(signal.SIGTERM)
+
+    async def _run(self, argv: Sequence[str]) -> tuple[int, bytes]:
+        return await run_and_read(self, self._place.containers, self._blueprint, argv)
 
 
 class ServedRun:
@@ -129,7 +163,9 @@ class ServedRun:
         plan = blueprint.plan
         assert isinstance(plan, Serve)
         self._plan = plan
-        self._context = self._make_context(pod, container)
+        self._context = make_context(
+            pod, container, place, blueprint, log, arguments=plan.arguments, end=self._exit, run=self._run
+        )
 
     async def start(self) -> None:
         """Listen on its ports."""
@@ -184,28 +220,40 @@ class ServedRun:
     async def _run(self, argv: Sequence[str]) -> tuple[int, bytes]:
         return await run_and_read(self, self._place.containers, self._blueprint, argv)
 
-    def _make_context(self, pod: JsonObject, container: JsonObject) -> Context:
-        status = pod.get("status") or {}
-        addresses = [entry["ip"] for entry in status.get("podIPs") or ()] or [status.get("podIP")]
-        return Context(
-            pod=pod["metadata"]["name"],
-            namespace=pod["metadata"]["namespace"],
-            node=self._place.node,
-            container=container["name"],
-            hostname=self._blueprint.hostname,
-            addresses=[address for address in addresses if address],
-            arguments=self._plan.arguments,
-            environment=self._blueprint.environment,
-            ports=[
-                Declared(port["containerPort"], port.get("protocol") or "TCP", port.get("name") or "")
-                for port in container.get("ports") or ()
-            ],
-            netns=self._place.netns,
-            log=self._log.line,
-            exit=self._exit,
-            locate=self._blueprint.locate,
-            run=self._run,
-        )
+
+def make_context(
+    pod: JsonObject,
+    container: JsonObject,
+    place: Place,
+    blueprint: Blueprint,
+    log: Log,
+    *,
+    arguments: Sequence[str],
+    end: Callable[[int], None],
+    run: Callable[[Sequence[str]], Awaitable[tuple[int, bytes]]],
+) -> Context:
+    """What a program of this process sees of the container that it plays in."""
+    status = pod.get("status") or {}
+    addresses = [entry["ip"] for entry in status.get("podIPs") or ()] or [status.get("podIP")]
+    return Context(
+        pod=pod["metadata"]["name"],
+        namespace=pod["metadata"]["namespace"],
+        node=place.node,
+        container=container["name"],
+        hostname=blueprint.hostname,
+        addresses=[address for address in addresses if address],
+        arguments=arguments,
+        environment=blueprint.environment,
+        ports=[
+            Declared(port["containerPort"], port.get("protocol") or "TCP", port.get("name") or "")
+            for port in container.get("ports") or ()
+        ],
+        netns=place.netns,
+        log=log.line,
+        exit=end,
+        locate=blueprint.locate,
+        run=run,
+    )
 
 
 async def run_and_read(

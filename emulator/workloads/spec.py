@@ -28,6 +28,8 @@ DEFAULT_CAPABILITIES = frozenset(
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BUSYBOX = "/busybox"
 """Where images made of busybox find its applets, before the host's programs."""
+SERVERS = "/servers"
+"""Where images of servers find programs by their servers' names."""
 
 
 @dataclass(frozen=True, slots=True)

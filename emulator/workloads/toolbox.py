@@ -7,11 +7,15 @@ import shutil
 import sys
 from pathlib import Path
 
+from emulator.workloads.images import server_executables
 from emulator.workloads.rootfs import SHARED_DIRECTORIES
 from emulator.workloads.spec import PATH
 
 BUSYBOX_TOOLS = "busybox"
 """The directory of those that only busybox images find."""
+SERVERS = "servers"
+"""The directory of those that stand for server programs."""
+_SERVER = "server"
 _SOURCE = Path(__file__).parent / "tools"
 
 
@@ -27,6 +31,11 @@ def install(directory: Path) -> None:
             _, _, rest = program.read_text().partition("\n")
             target.write_text(f"#!{interpreter} -ISs\n{rest}")
             target.chmod(0o755)
+    servers = directory / SERVERS
+    servers.mkdir()
+    for name in server_executables() if interpreter is not None else ():
+        os.link(directory / _SERVER, servers / name)
+    (directory / _SERVER).unlink(missing_ok=True)
 
 
 def _interpreter() -> str | None:

@@ -161,9 +161,8 @@ class ContainerWorker:
         return exited
 
     def _new_run(self, blueprint: Blueprint, log: Log) -> Incarnation:
-        if isinstance(blueprint.plan, Run):
-            return CommandRun(self._host.place, blueprint, log)
-        return ServedRun(self._host.pod, self._container, self._host.place, blueprint, log)
+        kind = CommandRun if isinstance(blueprint.plan, Run) else ServedRun
+        return kind(self._host.pod, self._container, self._host.place, blueprint, log)
 
     def _begin(self, incarnation: Incarnation, probes: list[asyncio.Task[None]]) -> None:
         """It runs: tell so, and start looking after it."""

@@ -115,6 +115,31 @@ async def a_served_container_can_be_entered(b: Bench) -> None:
     assert (await b.fetch(web, f"http://{address(web)}/")).text == "new\n"
 
 
+async def shells_start_servers(b: Bench) -> None:
+    """`nginx` in a shell's command line is played too, with the files that the shell wrote."""
+    script = "echo $HOSTNAME > /usr/share/nginx/html/index.html; exec nginx -g 'daemon off;'"
+    pod = await b.up({"name": "main", "image": "nginx", "command": ["sh", "-c", script]})
+    answer = {"readinessProbe": {"httpGet": {"port": 80}, "failureThreshold": 9}}
+    behind = {"name": "main", "image": "nginx", "command": ["bash", "-c", "nginx; sleep 1000"], **answer}
+    await b.up(behind, name="behind")
+    clash = {
+        "name": "main",
+        "image": "corp/x",
+        "command": ["sh", "-c", "redis-server & sleep 0.5; redis-server"],
+    }
+    clashing = await b.up(clash, name="clash")
+    await b.ready("behind")
+    await b.until(lambda: bool(b.container("clash").get("lastState")))
+    assert b"redis-server: listen tcp :6379: bind: address already in use" in b.runtime.logs(
+        clashing, previous=True
+    )
+    assert (await b.fetch(pod, f"http://{address(pod)}/")).text == "pod\n"
+    await b.inside(pod, "pkill nginx || kill 2")
+    await b.until(lambda: bool(b.container()["lastState"]))
+    await b.runtime.stop(pod, 5)
+    assert (await b.fetch(pod, f"http://{address(pod)}/")).status == 7
+
+
 async def nothing_of_the_host_can_be_changed(b: Bench) -> None:
     """A container's root has few rights: the host's files, mounts, settings and network are out of reach."""
     pod = await b.up(BUSY)
@@ -555,6 +580,7 @@ CASES: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     for case in (
         servers_answer,
         a_served_container_can_be_entered,
+        shells_start_servers,
         nothing_of_the_host_can_be_changed,
         containers_share_the_network_and_nothing_else,
         a_taken_port_is_refused,
