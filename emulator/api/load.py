@@ -24,6 +24,8 @@ __all__ = ["Located", "Manifest", "ManifestError", "Notice", "Problem", "load", 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
 _BIGGEST = 64 * 1024 * 1024  # bytes of one file
+_MIRROR, _MIRRORED = ("spec", "clusterIPs"), ("spec", "clusterIP")
+"""The server speaks of the list, manifests mostly have the one address."""
 _SERVER_SET = ("uid", "resourceVersion", "creationTimestamp", "generation", "selfLink", "managedFields")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
@@ -67,11 +69,14 @@ class Located:
         if not causes:
             return ManifestError([self.problem((), error.message)])
         return ManifestError(
-            [
-                self.problem(parse_path(c.get("field", "")), f"{c.get('field')}: {c['message']}")
-                for c in causes
-            ]
+            [self._refused_field(cause.get("field", ""), cause["message"]) for cause in causes]
         )
+
+    def _refused_field(self, field_path: str, message: str) -> Problem:
+        path = parse_path(field_path)
+        if path[:2] == _MIRROR and "clusterIPs" not in self.object["spec"]:
+            path = _MIRRORED
+        return self.problem(path, f"{field_path}: {message}")
 
     @property
     def _subject(self) -> str:

@@ -228,7 +228,7 @@ def test_refusals_of_the_server_get_their_place(tmp_path: Path) -> None:
     error = located.refused(
         ApiError(422, "Invalid", "no", {"causes": [cause, {**cause, "field": "spec.clusterIP"}]})
     )
-    assert [(p.line, p.column) for p in error.problems] == [(4, 1), (5, 14)]
+    assert [(p.line, p.column) for p in error.problems] == [(5, 14), (5, 14)]
     assert located.refused(ApiError(409, "Conflict", "no")).problems[0].line == 1
 
 
