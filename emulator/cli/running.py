@@ -18,7 +18,7 @@ from emulator.cli.session import Session
 from emulator.cli.terminal import Terminal
 from emulator.scenario import run as play
 from emulator.scenario.find import find, name_of
-from emulator.scenario.reports.folder import keep, new_folder
+from emulator.scenario.reports.folder import keep, run_folder
 from emulator.scenario.reports.text import TextReport
 from emulator.scenario.results import RunResult
 
@@ -45,7 +45,7 @@ def run(session: Session, paths: Sequence[str], wish: Run) -> int:
     shipped = CHECKOUT / "scenarios"
     files = [(name_of(file, shipped), _shown(file)) for file in find(paths, shipped)]
     play.read_all(files)
-    folder = new_folder(files[0][0] if len(files) == 1 else "run", datetime.now())
+    folder = run_folder(files[0][0] if len(files) == 1 else "run", datetime.now())
     text = TextReport(
         terminal.out, terminal.style, verbose=terminal.verbosity > 0, brief=terminal.verbosity < 0
     )
