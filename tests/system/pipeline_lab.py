@@ -189,9 +189,11 @@ def patches(*links: str) -> Report:
 
 
 def meters() -> Report:
-    """What a meter lets through of more packets with expired TTL than it allows."""
+    """What a meter of 20 packets a second lets through of 4000 packets with expired TTL."""
     plan, pods = build("single-node")
     install(compile_cluster(ClusterState(plan, pods=tuple(pods))))
+    band = "meter=1,pktps,burst,band=type=drop,rate=20,burst_size=20"
+    run("ovs-ofctl", "-O", "OpenFlow13", "mod-meter", "n1", band)
     run(*inside("shop/pod-1", sys.executable, "-c", _SEND, "198.51.100.80", "9", "4000", "1"))
     stats = run("ovs-ofctl", "-O", "OpenFlow13", "meter-stats", "n1")
     meter = re.search(r"meter:1 .*?packet_in_count:(\d+).*?0: packet_count:(\d+)", stats, re.S)

@@ -68,5 +68,5 @@ def test_ablation_with_patch_ports(sandbox: Sandbox) -> None:
 
 def test_a_meter_keeps_the_controller_from_being_flooded(sandbox: Sandbox) -> None:
     seen = lab(sandbox, "meters")
-    assert seen["arrived"] > 1500
-    assert seen["arrived"] - seen["dropped"] < 1500, "500 a second, and 500 at once"
+    assert seen["arrived"] > 500
+    assert seen["dropped"] > seen["arrived"] / 2
