@@ -36,8 +36,6 @@ WATCHED_BY_CONTROLLER = frozenset(
 
 log = logging.getLogger(__name__)
 
-_SCAPY_WAITS = 60.0
-"""Seconds that the worker with Scapy, slow to load, leaves the processors to a cluster that starts."""
 _WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
 
 
@@ -52,12 +50,14 @@ class Engine:
         self.pulse = Pulse()
         self.programming = Programming(self.pulse)
         self.controller_arrived = asyncio.Event()
+        self._controllers = 0
+        """How many follow the changes now."""
         self.network_built = False
         self.impossible = ""
         """Why this machine cannot run the topology; empty while it can."""
         self.kubelets = Kubelets(run_dir, self.store)
         self.workshop = Workshop()
-        """Builds crafted packets."""
+        """Builds crafted packets; its process, a quarter of a cluster's memory, starts with the first of them."""
         settings = Settings(
             ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
         )
@@ -72,6 +72,7 @@ class Engine:
         key = Key("Topology", "", self.options.topology["metadata"]["name"])
         if self.store.find(key) is None:
             self.store.create(self.options.topology)
+        self.kubelets.recall()
         plumbing = PodPlumbing(self._network, self.wiring)
         pods = PodLifecycle(self.store, plumbing, self.kubelets, self.programming)
         async with asyncio.TaskGroup() as tasks:
@@ -93,8 +94,6 @@ class Engine:
                 self.pulse.beat()
                 return
             tasks.create_task(pods.run())
-            await self.wait_ready(_SCAPY_WAITS)
-            await self.workshop.start()
 
     async def _build(self, plumbing: PodPlumbing) -> None:
         await asyncio.to_thread(self._network.build)
@@ -108,10 +107,17 @@ class Engine:
 
     async def greet_controller(self) -> None:
         """The controller listens: for the first time, or again after its death."""
+        self._controllers += 1
         self.controller_arrived.set()
         self.pulse.beat()
         if self.network_built:
             await asyncio.to_thread(self._network.reconnect)
+
+    def miss_controller(self) -> None:
+        """It no longer follows the changes: what it said last may not hold, and will be said again."""
+        self._controllers -= 1
+        if not self._controllers:
+            self.programming.forget()
 
     async def wait_ready(self, timeout: float) -> Readiness:
         """Wait until everything in the store is in force, or `timeout` seconds."""
@@ -136,6 +142,10 @@ class Engine:
             yield "the OpenFlow controller has not come up"
         elif not self.network_built:
             yield "the network is being built"
+        elif not self._controllers:
+            yield "the OpenFlow controller restarts"
+        elif self.programming.processes - {self._network.switch_process()}:
+            yield "Open vSwitch has restarted and waits for its flows"
         if not self._reconciler.is_settled:
             yield "the control loops have not seen the latest objects"
         for kind in _WORKLOADS:
