@@ -138,17 +138,17 @@ class ContainerWorker:
 
     async def _live(self, blueprint: Blueprint) -> Exit:
         """One run, from start to end."""
-        if not isinstance(self.record.state, Waiting) or self.record.last is not None:
-            self.record = replace(self.record, restarts=self.record.restarts + 1)
+        again = not isinstance(self.record.state, Waiting) or self.record.last is not None
+        run = self.record.restarts + again
         self._blueprint, self._began = blueprint, datetime.now(UTC)
-        self._log = Log(self.log_path(self.record.restarts))
+        self._log = Log(self.log_path(run))
         for notice in blueprint.notices:
             self._host.note("Warning", "NotAvailable", f"{self.name}: {notice}")
         self._incarnation = incarnation = self._new_run(blueprint, self._log)
-        self.record = replace(self.record, container_id=f"mininetes://{uuid4().hex}")
         await incarnation.start()
         if self._ending.is_set():
             await incarnation.end(0.0)
+        self.record = replace(self.record, restarts=run, container_id=f"mininetes://{uuid4().hex}")
         probes: list[asyncio.Task[None]] = []
         if not incarnation.exited.done():
             self._begin(incarnation, probes)
