@@ -160,7 +160,8 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         self._in_force = True
 
     def _post(self, version: str, bridges: Mapping[str, Mapping[str, int]], errors: list[str]) -> None:
-        body = {"resourceVersion": version, "bridges": bridges, "errors": errors}
+        processes = sorted({switch.process for switch in self._switches.values()})
+        body = {"resourceVersion": version, "bridges": bridges, "errors": errors, "processes": processes}
         try:
             self._acknowledgements.request("POST", "/mininetes/v1/programmed", body)
         except LOST as error:
@@ -176,7 +177,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         if event.state == MAIN_DISPATCHER:
             if known is not None:
                 known.lost()
-            self._switches[datapath.id] = Switch(datapath, self._round)
+            self._switches[datapath.id] = Switch(datapath, self._round, _process())
             self._bell.ring()
         elif known is not None and known.datapath is datapath:
             known.lost()
@@ -224,6 +225,14 @@ def _live_or_die(work: Callable[..., None], *arguments: Any) -> None:
     except Exception:
         log.exception("the controller gives up")
     os._exit(1)
+
+
+def _process() -> int:
+    """The ovs-vswitchd that runs; 0 when that cannot be told."""
+    try:
+        return unixctl.process()
+    except (OSError, ValueError):
+        return 0
 
 
 def _let_caches_follow(switch: Switch) -> None:

@@ -50,8 +50,10 @@ class _Transaction:
 class Switch:
     """Speaks to one switch over one connection; a new connection makes a new Switch."""
 
-    def __init__(self, datapath: Datapath, round_number: int) -> None:
+    def __init__(self, datapath: Datapath, round_number: int, process: int) -> None:
         self.datapath = datapath
+        self.process = process
+        """The id of the ovs-vswitchd at the other end: what it has confirmed dies with it."""
         self.installed: FlowProgram | None = None
         """What the switch has confirmed over this connection; None: not known."""
         self._round = round_number

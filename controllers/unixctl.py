@@ -16,11 +16,14 @@ class ControlError(RuntimeError):
     """ovs-vswitchd refused a command."""
 
 
+def process() -> int:
+    """The id of the ovs-vswitchd that runs in OVS_RUNDIR. Raises OSError or ValueError when none does."""
+    return int((_directory() / "ovs-vswitchd.pid").read_text())
+
+
 def control_socket() -> Path:
-    """The socket of the ovs-vswitchd that runs in OVS_RUNDIR. Raises OSError or ValueError when none does."""
-    directory = Path(os.environ.get("OVS_RUNDIR", DEFAULT_RUNDIR))
-    pid = int((directory / "ovs-vswitchd.pid").read_text())
-    return directory / f"ovs-vswitchd.{pid}.ctl"
+    """Its control socket. Raises OSError or ValueError when none runs."""
+    return _directory() / f"ovs-vswitchd.{process()}.ctl"
 
 
 def command(name: str, *arguments: str, seconds: float = 5.0) -> str:
@@ -48,6 +51,10 @@ def asked(name: str, *arguments: str, seconds: float = 5.0) -> Iterator[Callable
             return str(found["result"])
 
         yield answer
+
+
+def _directory() -> Path:
+    return Path(os.environ.get("OVS_RUNDIR", DEFAULT_RUNDIR))
 
 
 def _read(connection: socket.socket) -> dict[str, object]:

@@ -57,7 +57,7 @@ class Engine:
         """Why this machine cannot run the topology; empty while it can."""
         self.kubelets = Kubelets(run_dir, self.store)
         self.workshop = Workshop()
-        """Builds crafted packets; its process, a quarter of a cluster's memory, starts with the first of them."""
+        """Builds crafted packets; its process, a quarter of all memory, starts with the first of them."""
         settings = Settings(
             ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
         )

@@ -49,9 +49,13 @@ class _Routes:
 
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path == f"{_PREFIX}/changes":
+            if request.path != f"{_PREFIX}/changes":
+                return await handler(request)
+            try:
                 await self._engine.greet_controller()
-            return await handler(request)
+                return await handler(request)
+            finally:
+                self._engine.miss_controller()
 
         return middleware
 

@@ -16,6 +16,7 @@ from emulator.engine.plumbing import netns_of
 from emulator.network.names import netns_path
 from emulator.workloads.containers import StartError
 from emulator.workloads.runtime import NodeSite, PodRuntime, UnknownPodError
+from emulator.workloads.status import interrupted_status
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,13 @@ class Kubelets:
         self._store = store
         self._reports = True
         self._runtime = PodRuntime(run_dir, store, self._write_status, self._write_event, scratch=_SCRATCH)
+
+    def recall(self) -> None:
+        """Note of all pods that an earlier engine ran that their containers have ended with it."""
+        for pod in self._store.list("Pod"):
+            status = interrupted_status(pod, datetime.now(UTC))
+            if status is not None:
+                self._write_status(key_of(pod), pod["metadata"]["uid"], status)
 
     async def open(self) -> None:
         """Get ready to run pods, and clear away what an earlier engine left."""

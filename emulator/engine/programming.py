@@ -25,7 +25,7 @@ class Programming:
     """Follows the controller's acknowledgements.
 
     `resource_version` is the newest version of the objects that every bridge has confirmed
-    with a barrier reply; 0 while no controller has spoken.
+    with a barrier reply; 0 while no controller that runs has spoken.
     """
 
     def __init__(self, pulse: Pulse) -> None:
@@ -33,6 +33,8 @@ class Programming:
         self.resource_version = 0
         self.bridges: dict[str, BridgeProgram] = {}
         self.errors: tuple[str, ...] = ()
+        self.processes: frozenset[int] = frozenset()
+        """The switch processes that have confirmed it; one that died has taken its flows along."""
 
     def acknowledge(self, body: Mapping[str, Any]) -> None:
         """Take the controller's word: the body of `POST /mininetes/v1/programmed`.
@@ -46,12 +48,18 @@ class Programming:
         self.resource_version = int(body["resourceVersion"])
         self.bridges.update(bridges)
         self.errors = tuple(str(error) for error in body.get("errors", ()))
+        self.processes = frozenset(int(process) for process in body.get("processes", ()))
         log.info(
             "programmed up to %d: %d flows on %d bridges",
             self.resource_version,
             self.flows,
             len(self.bridges),
         )
+        self._pulse.beat()
+
+    def forget(self) -> None:
+        """The controller is gone: what it said counts no longer."""
+        self.resource_version = 0
         self._pulse.beat()
 
     @property

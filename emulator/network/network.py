@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,15 @@ class Network:
         with self._lock:
             self._switchboard.reconnect()
 
+    def switch_process(self) -> int | None:
+        """The id of the ovs-vswitchd that runs; None while none does. Does not block."""
+        try:
+            process = int((self._settings.ovs / "ovs-vswitchd.pid").read_text())
+            os.kill(process, 0)
+        except (OSError, ValueError):
+            return None
+        return process
+
     def _detach(self, places: Iterable[str]) -> None:
         known = [place for place in places if self._pods.pop(place, None)]
         cables = self.net.forget(known)
@@ -151,6 +161,7 @@ def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
             mac=node.mac,
             addresses=(*node.addresses, *(_alone(gateway) for gateway in node.pod_gateways)),
             routes=tuple(_node_routes(wiring, node)),
+            own_ports=OwnPorts(NODE_PORTS, tuple(_own_port_routes(node))),
         )
     for host in wiring.external:
         net.addHost(
@@ -205,6 +216,11 @@ def _node_routes(wiring: Wiring, node: NodePlan) -> Iterable[HostRoute]:
         for cidr in wiring.pod_cidrs:
             if cidr.version == gateway.version:
                 yield HostRoute(cidr, gateway, as_gateway[cidr.version])
+
+
+def _own_port_routes(node: NodePlan) -> Iterable[HostRoute]:
+    own = {interface.version: interface.ip for interface in node.addresses}
+    return (HostRoute(None, gateway, own[gateway.version]) for gateway in node.default_gateways)
 
 
 def _add_link(net: KubeNet, wiring: Wiring, link: Link, *, offload: bool) -> None:

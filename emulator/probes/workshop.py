@@ -18,6 +18,10 @@ class WorkshopError(RuntimeError):
     """The worker could not build the packet, or died."""
 
 
+class _WorkerDiedError(WorkshopError):
+    """The worker ended before it answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a place would send by itself: its addresses and the next hop's MAC."""
@@ -68,20 +72,13 @@ class Workshop:
         self, spec: Mapping[str, Any], origin: Origin, count: int = 1
     ) -> tuple[CraftedPacket, ...]:
         """Build `count` packets from a checked specification. Raises WorkshopError."""
-        await self.start()
-        process, number = self._process, next(self._numbers)
-        if process is None or process.stdin is None:
-            raise WorkshopError("the packet worker does not run")
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        order = {"id": number, "spec": dict(spec), "origin": asdict(origin), "count": count}
+        order = {"spec": dict(spec), "origin": asdict(origin), "count": count}
         try:
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            await process.stdin.drain()
-            reply = await answer
-        except ConnectionError as error:
-            raise WorkshopError(f"the packet worker died: {error}") from error
-        finally:
-            self._waiting.pop(number, None)
+            reply = await self._ask(order)
+        except _WorkerDiedError:
+            # One death may be anybody's doing; a second one is the packet's.
+            await self.ended()
+            reply = await self._ask(order)
         if "error" in reply:
             raise WorkshopError(f"cannot build {spec.get('packet')}: {reply['error']}")
         return tuple(
@@ -112,6 +109,22 @@ class Workshop:
         if self._reader is not None:
             await self._reader
 
+    async def _ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        await self.start()
+        process, number = self._process, next(self._numbers)
+        if process is None or process.stdin is None:
+            raise WorkshopError("the packet worker does not run")
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            process.stdin.write(json.dumps({"id": number, **order}).encode() + b"\n")
+            await process.stdin.drain()
+            reply: dict[str, Any] = await answer
+            return reply
+        except ConnectionError as error:
+            raise _WorkerDiedError(f"the packet worker died: {error}") from error
+        finally:
+            self._waiting.pop(number, None)
+
     async def _read(self, process: Process) -> None:
         assert process.stdout is not None
         while line := await process.stdout.readline():
@@ -121,5 +134,5 @@ class Workshop:
                 waiting.set_result(reply)
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(WorkshopError("the packet worker died"))
+                waiting.set_exception(_WorkerDiedError("the packet worker died"))
         await process.wait()

@@ -12,7 +12,7 @@ from pathlib import Path
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.workloads.blueprint import Workshop
 from emulator.workloads.incarnations import Place
-from emulator.workloads.records import Record, Terminated, Waiting, is_sidecar, restart_policy
+from emulator.workloads.records import Terminated, Waiting, is_sidecar, recalled, restart_policy
 from emulator.workloads.references import MissingReferenceError
 from emulator.workloads.status import final_status, pod_status
 from emulator.workloads.volumes import Volumes
@@ -22,7 +22,6 @@ StatusSink = Callable[[Key, str, JsonObject], None]
 """Takes a pod's key, its uid and its status; addresses are not part of the status."""
 EventSink = Callable[[JsonObject, str, str, str], None]
 """Takes a pod and an event's type (Normal, Warning), reason and message."""
-_INTERRUPTED = 255
 
 
 class PodWorker:
@@ -173,28 +172,8 @@ class PodWorker:
         return 30.0 if grace is None else float(grace)
 
     def _worker(self, container: JsonObject, *, first: bool) -> ContainerWorker:
-        status = self.pod.get("status") or {}
-        entries = status.get("initContainerStatuses" if first else "containerStatuses") or ()
-        old = next((entry for entry in entries if entry["name"] == container["name"]), None)
-        waits = not first and bool(self.pod["spec"].get("initContainers"))
-        record = Record(
-            name=container["name"],
-            image=container.get("image") or "",
-            state=Waiting("PodInitializing" if waits or first else "ContainerCreating"),
-            restarts=old["restartCount"] if old else 0,
-            last=self._interruption(old) if old else None,
-        )
+        record = recalled(self.pod, container, self._since, first=first)
         return ContainerWorker(self, container, record, restart_policy(self.pod, container, first=first))
-
-    def _interruption(self, old: JsonObject) -> Terminated | None:
-        """How a container ended that ran when the previous engine died."""
-        running = old["state"].get("running")
-        if not running:
-            return None
-        began = datetime.fromisoformat(running["startedAt"])
-        return Terminated(
-            _INTERRUPTED, "Unknown", began, self._since, container_id=old.get("containerID", "")
-        )
 
     def _refresh_volumes(self) -> None:
         with contextlib.suppress(OSError):

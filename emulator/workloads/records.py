@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from emulator.api.objects import JsonObject
 
+_INTERRUPTED = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -55,6 +57,18 @@ class Terminated:
         }
         return {"terminated": {**body, "message": self.message} if self.message else body}
 
+    @classmethod
+    def read(cls, body: JsonObject) -> Terminated:
+        """The inverse of `json`, from inside `terminated`."""
+        return cls(
+            body["exitCode"],
+            body["reason"],
+            datetime.fromisoformat(body["startedAt"]),
+            datetime.fromisoformat(body["finishedAt"]),
+            body.get("message", ""),
+            body.get("containerID", ""),
+        )
+
 
 State = Waiting | Running | Terminated
 
@@ -98,6 +112,31 @@ class Record:
             "state": self.state.json(),
             "lastState": self.last.json() if self.last else {},
         }
+
+
+def recalled(pod: JsonObject, container: JsonObject, now: datetime, *, first: bool) -> Record:
+    """The record of a container that is about to start, with what the pod's status says of earlier runs.
+
+    One that ran then has ended unseen, with the kubelet that held it: its status is 255, its reason Unknown.
+    `first` ones are init containers.
+    """
+    waits = not first and bool(pod["spec"].get("initContainers"))
+    fresh = Record(
+        name=container["name"],
+        image=container.get("image") or "",
+        state=Waiting("PodInitializing" if waits or first else "ContainerCreating"),
+    )
+    status = pod.get("status") or {}
+    entries = status.get("initContainerStatuses" if first else "containerStatuses") or ()
+    old = next((entry for entry in entries if entry["name"] == container["name"]), None)
+    if old is None:
+        return fresh
+    ended = old["state"].get("terminated") or (old.get("lastState") or {}).get("terminated")
+    last = Terminated.read(ended) if ended else None
+    if running := old["state"].get("running"):
+        began = datetime.fromisoformat(running["startedAt"])
+        last = Terminated(_INTERRUPTED, "Unknown", began, now, container_id=old.get("containerID", ""))
+    return replace(fresh, restarts=old["restartCount"], last=last)
 
 
 def timestamp(moment: datetime) -> str:

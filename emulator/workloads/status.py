@@ -13,6 +13,7 @@ from emulator.workloads.records import (
     Waiting,
     is_initialized,
     plain,
+    recalled,
     timestamp,
 )
 
@@ -54,6 +55,18 @@ def _phase(pod: JsonObject, init: Sequence[Record], containers: Sequence[Record]
         return "Running"
     begun = [r for r in containers if not isinstance(r.state, Waiting) or r.last is not None]
     return "Running" if len(begun) == len(containers) else "Pending"
+
+
+def interrupted_status(pod: JsonObject, now: datetime) -> JsonObject | None:
+    """The status of a pod whose containers ended with the kubelet that ran them; None when none had begun."""
+    old = pod.get("status") or {}
+    if not old.get("containerStatuses") or old.get("phase") in ("Succeeded", "Failed"):
+        return None
+    spec = pod["spec"]
+    init = [recalled(pod, container, now, first=True) for container in spec.get("initContainers") or ()]
+    main = [recalled(pod, container, now, first=False) for container in spec["containers"]]
+    started = datetime.fromisoformat(old["startTime"])
+    return pod_status(pod, init, main, started=started, now=now)
 
 
 def final_status(status: JsonObject) -> JsonObject:

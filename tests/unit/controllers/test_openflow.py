@@ -91,7 +91,7 @@ def refusal(xid: int, kind: int = 2, code: int = 0) -> Any:
 def test_a_new_switch_gets_everything_in_place_of_what_it_had() -> None:
     program = compile_cluster(state("single-node"))["n1"]
     connection = Connection()
-    switch = Switch(connection, 1)
+    switch = Switch(connection, 1, 0)
     transaction = switch.begin(program)
     assert transaction is not None
     switch.on_barrier(confirm(transaction))
@@ -106,7 +106,7 @@ def test_a_new_switch_gets_everything_in_place_of_what_it_had() -> None:
 def test_a_change_is_one_atomic_ordered_bundle_and_a_barrier(tmp_path: Path) -> None:
     program = compile_cluster(state("single-node"))["n1"]
     connection = Connection()
-    Switch(connection, 1).begin(program)
+    Switch(connection, 1, 0).begin(program)
     file = tmp_path / "messages"
     file.write_bytes(connection.sent)
     command = ["ovs-ofctl", "ofp-parse", str(file)]
@@ -121,7 +121,7 @@ def test_a_change_is_one_atomic_ordered_bundle_and_a_barrier(tmp_path: Path) -> 
 
 def test_a_refused_flow_is_reported_with_its_owner() -> None:
     program = compile_cluster(state("single-node"))["n1"]
-    switch = Switch(Connection(), 1)
+    switch = Switch(Connection(), 1, 0)
     transaction = switch.begin(program)
     assert transaction is not None
     xid, flow = next((xid, flow) for xid, flow in transaction.flows.items() if flow.owner.kind == "Service")
@@ -134,7 +134,7 @@ def test_a_refused_flow_is_reported_with_its_owner() -> None:
 
 def test_meters_that_exist_are_no_error() -> None:
     program = compile_cluster(state("single-node"))["n1"]
-    switch = Switch(Connection(), 1)
+    switch = Switch(Connection(), 1, 0)
     transaction = switch.begin(program)
     assert transaction is not None
     for xid in transaction.tolerated:
@@ -146,7 +146,7 @@ def test_meters_that_exist_are_no_error() -> None:
 def test_a_switch_that_stays_silent_is_hung_up_on() -> None:
     program = compile_cluster(state("single-node"))["n1"]
     connection = Connection()
-    switch = Switch(connection, 1)
+    switch = Switch(connection, 1, 0)
     transaction = switch.begin(program)
     assert transaction is not None
     (error,) = switch.finish(transaction, program, 0.01).errors
@@ -156,7 +156,7 @@ def test_a_switch_that_stays_silent_is_hung_up_on() -> None:
 
 def test_a_lost_connection_ends_the_change() -> None:
     program = compile_cluster(state("single-node"))["n1"]
-    switch = Switch(Connection(), 1)
+    switch = Switch(Connection(), 1, 0)
     transaction = switch.begin(program)
     assert transaction is not None
     switch.lost()
@@ -167,7 +167,7 @@ def test_only_the_difference_is_sent() -> None:
     before = compile_cluster(state("single-node"))["n1"]
     after = before.without("hairpin")
     connection = Connection()
-    switch = Switch(connection, 1)
+    switch = Switch(connection, 1, 0)
     first = switch.begin(before)
     assert first is not None
     switch.on_barrier(confirm(first))

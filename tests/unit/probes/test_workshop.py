@@ -20,7 +20,6 @@ def test_orders_are_answered_and_a_dead_worker_is_replaced() -> None:
         assert (len(one), len(two)) == (2, 1)
         assert workshop.pid is not None
         os.kill(workshop.pid, signal.SIGKILL)
-        await workshop.ended()
         assert len(await workshop.craft({"packet": "tcp"}, ORIGIN)) == 1
         await workshop.close()
 
