@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from emulator.api.merge import three_way
-from emulator.api.objects import JsonObject, copy_json, key_of
+from emulator.api.objects import JsonObject, copy_json
 from emulator.api.schema import shape_of
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -44,9 +44,6 @@ class Wanted:
         """The new state of the stored object `current`."""
         shape = shape_of(self.obj["apiVersion"], self.obj["kind"])
         return three_way(last_applied(current), self.obj, current, shape)
-
-    def __str__(self) -> str:
-        return str(key_of(self.obj))
 
 
 def last_applied(obj: JsonObject) -> JsonObject:

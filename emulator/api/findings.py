@@ -86,8 +86,3 @@ def duplicate(path: Path, value: Any) -> Finding:
 def forbidden(path: Path, detail: str, hint: str = "") -> Finding:
     """A field must not be set here."""
     return Finding(path, Reason.FORBIDDEN, f"Forbidden: {detail}", hint)
-
-
-def too_long(path: Path, limit: int) -> Finding:
-    """A text has more than `limit` characters."""
-    return Finding(path, Reason.TOO_LONG, f"Too long: may not be more than {limit} characters")
