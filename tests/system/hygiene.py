@@ -9,7 +9,10 @@ from collections.abc import Iterator
 
 from emulator import Cluster
 
-ALLOWED_WARNINGS: dict[str, str] = {}
+ALLOWED_WARNINGS = {
+    r"(receiving Ethernet packet on|receiving data from) p\d+-\d+: Network is down$": "a pod was deleted",
+    r"ethtool command \w+ on network device p\d+-\d+ failed: No such device$": "a pod was deleted",
+}
 """Patterns of lines that `ovs-vswitchd` may log, each with its reason."""
 
 MUST_BE_ZERO = re.compile(r"datapath_drop_\w+|drop_action_\w+|rconn_(?:discarded|overflow)")

@@ -33,6 +33,17 @@ def node_address(cluster: Cluster, name: str, family: int) -> str:
     return of_family(internal, family)
 
 
+def external_address(name: str, family: int) -> str:
+    """The address of a host outside the cluster, the same in every shipped topology."""
+    number = {"client": "7", "server": "80"}[name]
+    return f"198.51.100.{number}" if family == 4 else f"2001:db8:198:51:100::{number}"
+
+
+def public_address(family: int) -> str:
+    """The NAT gateway's, the same in every shipped topology."""
+    return "203.0.113.1" if family == 4 else "2001:db8:203:0:113::1"
+
+
 def pod_gateway(cluster: Cluster, node: str, family: int) -> str:
     """The node's address in its own pod range."""
     found: Object = cluster.get("Node", node)
@@ -40,16 +51,19 @@ def pod_gateway(cluster: Cluster, node: str, family: int) -> str:
     return str(cidr[1])
 
 
-def pod_mac(cluster: Cluster, name: str, *, of_gateway: bool = False) -> str:
-    """The address of a pod's interface, or of its gateway, as the pod's own kernel has it."""
-    command = "ip -4 neigh show nud all" if of_gateway else "cat /sys/class/net/eth0/address"
-    said = cluster.exec(f"shop/{name}", command.split()).stdout
-    if not of_gateway:
-        return said.strip()
+def pod_mac(cluster: Cluster, name: str) -> str:
+    """The address of a pod's interface."""
+    return cluster.exec(f"shop/{name}", ["cat", "/sys/class/net/eth0/address"]).stdout.strip()
+
+
+def gateway_mac(cluster: Cluster, name: str, family: int) -> str:
+    """The address of a pod's gateway, as the pod's own kernel has it once it has sent something."""
     node: str = cluster.get("Pod", name, "shop")["spec"]["nodeName"]
-    gateway = pod_gateway(cluster, node, 4)
-    (line,) = (line.split() for line in said.splitlines() if line.split()[0] == gateway)
-    return line[line.index("lladdr") + 1]
+    assert cluster.probe(f"shop/{name}", f"node/{node}", "icmp", family=family)["outcome"] == "connected"
+    said = cluster.exec(f"shop/{name}", ["ip", f"-{family}", "neigh", "show", "dev", "eth0"]).stdout
+    entries = {words[0]: words for words in map(str.split, said.splitlines())}
+    entry = entries[bare(pod_gateway(cluster, node, family))]
+    return entry[entry.index("lladdr") + 1]
 
 
 def masquerade(cluster: Cluster, node: str, pod: str, family: int) -> str:

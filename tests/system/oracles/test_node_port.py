@@ -7,6 +7,7 @@ import pytest
 from emulator import Cluster
 from tests.system.oracles.addresses import (
     bare,
+    external_address,
     masquerade,
     node_address,
     node_port,
@@ -23,10 +24,6 @@ def knock(cluster: Cluster, source: str, node: str, name: str, family: int, prot
     port = node_port(cluster, name, family, protocol)
     options.setdefault("family", family)
     return cluster.probe(source, f"node/{node}", f"{port}/{protocol.lower()}", **options)  # type: ignore[arg-type]
-
-
-def client_address(cluster: Cluster, family: int) -> str:
-    return {4: "198.51.100.7", 6: "2001:db8:198:51:100::7"}[family]
 
 
 @BOTH
@@ -59,7 +56,7 @@ def test_34_a_pod_is_masqueraded_at_its_nodes_port(shop: Cluster, family: int, p
 def test_35_local_keeps_the_clients_address(shop: Cluster, family: int, protocol: str) -> None:
     report = knock(shop, "ext/client", "worker-1", "local", family, protocol)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [client_address(shop, family)]
+    assert report["sourceSeen"] == [external_address("client", family)]
 
 
 @BOTH
@@ -120,3 +117,21 @@ def test_29_30_a_first_packet_sent_again_takes_the_same_way(shop: Cluster, famil
 def subprocess_in_pod(cluster: Cluster, pod: str, command: list[str]) -> None:
     done = cluster.exec(pod, command)
     assert done.exit_code == 0, done.stderr
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["far", "near", "local"])
+@pytest.mark.parametrize("node", ["worker-1", "worker-2"])
+def test_a_node_reaches_its_own_node_ports(
+    shop: Cluster, family: int, protocol: str, name: str, node: str
+) -> None:
+    """As kube-proxy's OUTPUT chain does: every endpoint may serve, and the node is masqueraded."""
+    report = knock(shop, f"node/{node}", node, name, family, protocol)
+    assert report["outcome"] == "connected"
+    assert report["sourceSeen"] == [bare(pod_gateway(shop, node, family))]
+
+
+@BOTH
+def test_a_node_is_a_stranger_at_another_nodes_local_port(shop: Cluster, family: int, protocol: str) -> None:
+    assert knock(shop, "node/worker-1", "worker-2", "local", family, protocol)["outcome"] == "dropped"
+    assert knock(shop, "node/worker-2", "worker-1", "local", family, protocol)["outcome"] == "connected"
