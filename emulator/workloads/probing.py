@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from emulator.workloads.servers.serving import inside
 
 _LARGEST_ANSWER = 10 * 1024
 _FIRST_RETRY = 0.05
+_LISTEN = "0A"
 _HEALTHY = range(200, 400)
 
 
@@ -103,6 +104,26 @@ async def watch(
         left = max(0.0, due - loop.time())
         await _pause(left if seen else min(left, retry))
         retry *= 2
+
+
+async def until_listening(pid: int, ports: Collection[int], limit: float) -> None:
+    """Wait until all TCP `ports` are listened on in a process' network namespace, or `limit` seconds."""
+    retry = _FIRST_RETRY / 2
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(limit):
+            while not _listening(pid).issuperset(ports):
+                await _pause(retry)
+                retry *= 2
+
+
+def _listening(pid: int) -> set[int]:
+    """TCP ports with a listener. Raises OSError when the process is gone."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/{pid}/net/{table}") as rows:
+            columns = [row.split() for row in rows][1:]
+        found |= {int(row[1].rpartition(":")[2], 16) for row in columns if row[3] == _LISTEN}
+    return found
 
 
 async def _pause(seconds: float) -> None:

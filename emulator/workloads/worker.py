@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,11 @@ from emulator.workloads.containers import Process, StartError
 from emulator.workloads.images import Run
 from emulator.workloads.incarnations import CommandRun, Exit, Incarnation, Place, ServedRun, run_and_read
 from emulator.workloads.logs import Log
-from emulator.workloads.probing import ProbeError, Schedule, Target, attempt, watch
+from emulator.workloads.probing import ProbeError, Schedule, Target, attempt, until_listening, watch
 from emulator.workloads.records import Record, Running, Terminated, Waiting
 
 _HOOK_SECONDS = 30.0
+_SETTLING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +170,9 @@ class ContainerWorker:
         """It runs: tell so, and start looking after it."""
         container = self._container
         started = "startupProbe" not in container
-        self.record = replace(
-            self.record, started=started, ready=started and "readinessProbe" not in container
-        )
+        ports = self._awaited_ports() if isinstance(incarnation, CommandRun) else ()
+        ready = started and "readinessProbe" not in container and not ports
+        self.record = replace(self.record, started=started, ready=ready)
         self._become(Running(self._began))
         if started:
             self.started.set()
@@ -178,10 +180,28 @@ class ContainerWorker:
         loop = asyncio.get_running_loop()
         if hook:
             probes.append(loop.create_task(self._start_hook(hook, incarnation)))
+        if ports:
+            probes.append(loop.create_task(self._settle(incarnation, ports)))
         if not started:
             probes.append(loop.create_task(self._probe("startupProbe", incarnation, probes)))
         else:
             self._start_probes(incarnation, probes)
+
+    def _awaited_ports(self) -> Sequence[int]:
+        """The TCP ports that a command without probes is given a moment to listen on.
+
+        Kubernetes calls such a container ready at once, and whoever calls it at once is refused: nobody
+        who waits for readiness wants that.
+        """
+        if "startupProbe" in self._container or "readinessProbe" in self._container:
+            return ()
+        ports = self._container.get("ports") or ()
+        return [port["containerPort"] for port in ports if (port.get("protocol") or "TCP") == "TCP"]
+
+    async def _settle(self, incarnation: Incarnation, ports: Sequence[int]) -> None:
+        process = await incarnation.process()
+        await until_listening(process.pid, ports, _SETTLING_SECONDS)
+        self._set_ready(True)
 
     def _start_probes(self, incarnation: Incarnation, probes: list[asyncio.Task[None]]) -> None:
         for kind in ("livenessProbe", "readinessProbe"):

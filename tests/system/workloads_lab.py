@@ -354,6 +354,18 @@ async def probes_decide(b: Bench) -> None:
     assert b.container("slow")["restartCount"] == 0
 
 
+async def ready_means_listening(b: Bench) -> None:
+    """A command that declares a port and has no probe is ready when it listens; one that never does, soon."""
+    declared = {"ports": [{"containerPort": 8080}]}
+    late = await b.up(shell("usleep 300000; exec httpd -f -p 8080 -h /etc", **declared), name="late")
+    await b.ready("late")
+    assert (await b.fetch(late, f"http://{address(late)}:8080/hostname")).text == "late\n"
+    began = time.monotonic()
+    await b.up(shell("sleep 1000", **declared), name="never")
+    await b.ready("never")
+    assert time.monotonic() - began < 5
+
+
 async def pods_stop_within_their_grace(b: Bench) -> None:
     """preStop, then SIGTERM, then SIGKILL; a lingering server serves on."""
     polite = await b.up(
@@ -587,6 +599,7 @@ CASES: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
         containers_are_restarted,
         init_containers_run_in_order,
         probes_decide,
+        ready_means_listening,
         pods_stop_within_their_grace,
         volumes_are_files,
         missing_objects_are_waited_for,
