@@ -22,6 +22,17 @@ class HostRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnPorts:
+    """Ports of a host's own addresses that it reaches by way of its bridge, not of `lo`.
+
+    A NodePort answers on the node itself too, and it is the bridge that translates it.
+    """
+
+    ports: range
+    routes: tuple[HostRoute, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostEnd:
     """The end of a cable in a host's netns: its `eth0`."""
 
@@ -29,6 +40,7 @@ class HostEnd:
     mac: str
     addresses: tuple[IPInterface, ...]
     routes: tuple[HostRoute, ...]
+    own_ports: OwnPorts | None = None
 
     @property
     def netns(self) -> str:

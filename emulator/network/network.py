@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
 
+from emulator.cluster.bands import FIRST_NODE_PORT, LAST_NODE_PORT
 from emulator.cluster.wiring import (
     FIRST_POD_OFPORT,
     BridgeRole,
@@ -22,13 +23,15 @@ from emulator.cluster.wiring import (
     Wiring,
 )
 from emulator.network import netns, shaping
-from emulator.network.cables import BridgeEnd, HostRoute, RemoteEnd, Tunnel
+from emulator.network.cables import BridgeEnd, HostRoute, OwnPorts, RemoteEnd, Tunnel
 from emulator.network.datapath import refuse_without_kernel_datapath
 from emulator.network.kubenet import KubeNet
 from emulator.network.names import netns_name
 from emulator.network.places import ExternalHost, NodeHost, PlaceHost, PodHost
 from emulator.network.plumber import Plumber
 from emulator.network.switchboard import BridgeSpec, Switchboard
+
+_NODE_PORTS = range(FIRST_NODE_PORT, LAST_NODE_PORT + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
             mac=node.mac,
             addresses=(*node.addresses, *(_alone(gateway) for gateway in node.pod_gateways)),
             routes=tuple(_node_routes(wiring, node)),
-            own_ports=OwnPorts(NODE_PORTS, tuple(_own_port_routes(node))),
+            own_ports=OwnPorts(_NODE_PORTS, tuple(_own_port_routes(node))),
         )
     for host in wiring.external:
         net.addHost(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.cluster.wiring import IPInterface
-from emulator.network.cables import HostEnd, HostRoute
+from emulator.network.cables import HostEnd, HostRoute, OwnPorts
 from emulator.network.errors import NetworkError
 from emulator.network.mn import Host, Node, OVSSwitch
 from emulator.network.names import netns_path
@@ -91,9 +91,10 @@ class PlaceHost(LateShell, Host):  # type: ignore[misc]
         mac: str,
         addresses: tuple[IPInterface, ...],
         routes: tuple[HostRoute, ...],
+        own_ports: OwnPorts | None = None,
         **params: Any,
     ) -> None:
-        self.end = HostEnd(name, mac, addresses, routes)
+        self.end = HostEnd(name, mac, addresses, routes, own_ports)
         self.netns = netns_path(name)
         super().__init__(name, **params)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from emulator.network import ethtool, netns, rtnl
-from emulator.network.cables import HOST_INTERFACE, BridgeEnd, Cable, HostEnd, Tunnel
+from emulator.network.cables import HOST_INTERFACE, BridgeEnd, Cable, HostEnd, OwnPorts, Tunnel
 from emulator.network.errors import VxlanUnavailable
 from emulator.network.names import NETNS_DIRECTORY
 from emulator.network.netlink import Netlink, NetlinkError, Request
@@ -23,6 +24,13 @@ from emulator.network.switchboard import BridgeSpec, Change, PortSpec, Switchboa
 
 _DOOMED = 0x6D6E6574
 """The interface group that removals go through."""
+_OWN_PORTS_TABLE, _OWN_PORTS_PRIORITY, _LOCAL_PRIORITY = 200, 50, 100
+_PROTOCOLS = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
+_ACCEPT_OWN_ADDRESSES = {
+    "net/ipv4/conf/all/accept_local": ("1",),
+    f"net/ipv4/conf/{HOST_INTERFACE}/accept_local": ("1",),
+}
+"""A node that reaches itself through the bridge is the sender of what it receives."""
 _OWN_NETNS = Path("/proc/thread-self/ns/net")
 
 
@@ -187,6 +195,20 @@ def _configure(host: HostEnd, *, offload: bool) -> None:
                 *(rtnl.add_route(index, r.destination, r.gateway, r.source) for r in host.routes),
             ]
         )
+        if host.own_ports:
+            netlink.execute(list(_by_way_of_the_bridge(index, host.own_ports)))
+            netns.settle(_ACCEPT_OWN_ADDRESSES)
     if not offload:
         ethtool.switch_off(HOST_INTERFACE, ethtool.Feature.TX_CHECKSUM)
     ethtool.settle_links([HOST_INTERFACE])
+
+
+def _by_way_of_the_bridge(index: int, own: OwnPorts) -> Iterator[Request]:
+    """Rules that come before the local table, which has to make room for them."""
+    for route in own.routes:
+        version = route.gateway.version
+        yield rtnl.add_route(index, route.destination, route.gateway, route.source, _OWN_PORTS_TABLE)
+        for priority, protocol in enumerate(_PROTOCOLS, _OWN_PORTS_PRIORITY):
+            yield rtnl.add_port_rule(version, priority, _OWN_PORTS_TABLE, protocol, own.ports)
+        yield rtnl.add_rule(version, _LOCAL_PRIORITY, rtnl.LOCAL_TABLE)
+        yield rtnl.delete_rule(version, 0, rtnl.LOCAL_TABLE)

@@ -25,6 +25,7 @@ _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _RTM_NEWADDR = 20
 _RTM_NEWROUTE = 24
 _RTM_NEWNEIGH = 28
+_RTM_NEWRULE, _RTM_DELRULE = 32, 33
 _RTM_NEWQDISC = 36
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK = 1, 3, 4, 5
@@ -35,7 +36,10 @@ _VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_LOCAL6 = 1, 4, 7, 
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
+_RTA_TABLE = 15
 _RTNH_F_ONLINK = 4
+_FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE, _FRA_IP_PROTO, _FRA_DPORT_RANGE = 3, 6, 15, 22, 24
+_FR_ACT_TO_TBL = 1
 _NDA_DST, _NDA_LLADDR, _NTF_SELF, _NUD_PERMANENT = 1, 2, 0x02, 0x80
 _TCA_KIND, _TC_H_ROOT = 1, 0xFFFFFFFF
 _IFF_UP = 1
@@ -44,6 +48,8 @@ _ONE = struct.pack("=I", 1)
 
 LOOPBACK_INDEX = 1
 """Every netns has `lo` first."""
+MAIN_TABLE, LOCAL_TABLE = 254, 255
+"""The routing tables that every netns has; the local one knows the netns' own addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +133,27 @@ def add_address(index: int, interface: IPInterface) -> Request:
 
 
 def add_route(
-    index: int, destination: IPNetwork | None, gateway: IPAddress, source: IPAddress | None = None
+    index: int,
+    destination: IPNetwork | None,
+    gateway: IPAddress,
+    source: IPAddress | None = None,
+    table: int = MAIN_TABLE,
 ) -> Request:
     """Route `destination` (None: everything) through a gateway on that interface's wire, subnet or not."""
     version = gateway.version
-    family = socket.AF_INET if version == 4 else socket.AF_INET6
     length = destination.prefixlen if destination else 0
-    universe, main_table, static_protocol, unicast = 0, 254, 4, 1
+    universe, static_protocol, unicast = 0, 4, 1
     payload = struct.pack(
-        "=BBBBBBBBI", family, length, 0, 0, main_table, static_protocol, universe, unicast, _RTNH_F_ONLINK
+        "=BBBBBBBBI",
+        _family(version),
+        length,
+        0,
+        0,
+        table,
+        static_protocol,
+        universe,
+        unicast,
+        _RTNH_F_ONLINK,
     )
     if destination:
         payload += attribute(_RTA_DST, destination.network_address.packed)
@@ -144,6 +162,35 @@ def add_route(
         payload += attribute(_RTA_PREFSRC, source.packed)
     where = destination or ("0.0.0.0/0" if version == 4 else "::/0")
     return Request(_RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, payload, f"route {where} through {gateway}")
+
+
+def add_rule(version: int, priority: int, table: int) -> Request:
+    """Look routes up in `table`, in the order of priorities."""
+    return _rule(_RTM_NEWRULE, version, priority, table, b"", f"rule {priority}")
+
+
+def add_port_rule(version: int, priority: int, table: int, protocol: int, ports: range) -> Request:
+    """Look routes up in `table` for what this netns itself sends to these destination ports."""
+    payload = attribute(_FRA_IIFNAME, b"lo\0") + attribute(_FRA_IP_PROTO, struct.pack("=B", protocol))
+    payload += attribute(_FRA_DPORT_RANGE, struct.pack("=HH", ports.start, ports.stop - 1))
+    return _rule(_RTM_NEWRULE, version, priority, table, payload, f"rule {priority} for ports")
+
+
+def delete_rule(version: int, priority: int, table: int) -> Request:
+    """Take a rule away; one that is not there is no error."""
+    return _rule(_RTM_DELRULE, version, priority, table, b"", f"delete rule {priority}")
+
+
+def _rule(kind: int, version: int, priority: int, table: int, conditions: bytes, purpose: str) -> Request:
+    payload = struct.pack("=BBBBBBBBI", _family(version), 0, 0, 0, table, 0, 0, _FR_ACT_TO_TBL, 0)
+    payload += attribute(_FRA_PRIORITY, struct.pack("=I", priority)) + conditions
+    if kind == _RTM_DELRULE:
+        return Request(kind, 0, payload, purpose, NOT_THERE)
+    return Request(kind, NLM_F_CREATE | NLM_F_EXCL, payload, purpose, (ALREADY_THERE,))
+
+
+def _family(version: int) -> int:
+    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 def add_fdb(index: int, mac: str, remote: IPAddress) -> Request:
