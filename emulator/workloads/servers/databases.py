@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from emulator.workloads.servers.arguments import Flags
@@ -15,16 +15,20 @@ _MYSQL_VERSION = "8.4.2"
 _SSL_REQUEST = 80877103
 _GSS_REQUEST = 80877104
 _LARGEST_MESSAGE = 1 << 16
+_OK = b"+OK\r\n"
+_ONE = range(1, 2)
+_SOME = range(1, 1 << 16)
+_ANY = range(1 << 16)
 
 
 def redis(context: Context) -> Program:
     """Redis: PING, ECHO, SET, GET, DEL, EXISTS, INCR, KEYS, INFO and the like, in memory."""
     port = Flags.parse(context.arguments).number("port", 6379)
-    keys: dict[bytes, bytes] = {}
+    keys = _Keys(context.hostname)
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _peer: Peer) -> None:
         while words := await _redis_command(reader):
-            writer.write(_redis_answer(words, keys, context))
+            writer.write(keys.answer(words))
             await writer.drain()
 
     return Program((StreamListener(port, converse),), ("* Ready to accept connections tcp",))
@@ -80,36 +84,60 @@ async def _redis_command(reader: asyncio.StreamReader) -> list[bytes]:
     return words
 
 
-def _redis_answer(words: Sequence[bytes], keys: dict[bytes, bytes], context: Context) -> bytes:
-    name, arguments = words[0].upper(), words[1:]
-    if name == b"PING":
-        return _bulk(arguments[0]) if arguments else b"+PONG\r\n"
-    if name == b"ECHO" and arguments:
-        return _bulk(arguments[0])
-    if name == b"SET" and len(arguments) >= 2:
-        keys[arguments[0]] = arguments[1]
-        return b"+OK\r\n"
-    if name == b"GET" and arguments:
-        return _bulk(keys.get(arguments[0]))
-    if name in (b"INCR", b"DECR") and arguments:
+class _Keys:
+    """Redis' commands on its keys, each by its name; what they return is the answer."""
+
+    def __init__(self, hostname: str) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._hostname = hostname
+        self._commands: dict[bytes, tuple[range, Callable[..., bytes]]] = {
+            b"PING": (range(2), lambda *words: _bulk(words[0]) if words else b"+PONG\r\n"),
+            b"ECHO": (_ONE, _bulk),
+            b"SET": (range(2, 9), self._set),
+            b"GET": (_ONE, lambda key: _bulk(self._values.get(key))),
+            b"INCR": (_ONE, lambda key: self._add(key, 1)),
+            b"DECR": (_ONE, lambda key: self._add(key, -1)),
+            b"DEL": (_SOME, lambda *keys: _count(self._values.pop(key, None) is not None for key in keys)),
+            b"EXISTS": (_SOME, lambda *keys: _count(key in self._values for key in keys)),
+            b"KEYS": (_ONE, lambda _pattern: _list(self._values)),
+            b"INFO": (_ANY, lambda *_sections: self._info()),
+            b"COMMAND": (_ANY, lambda *_words: _list(())),
+            **dict.fromkeys(
+                (b"SELECT", b"AUTH", b"CLIENT", b"FLUSHALL", b"QUIT"), (_ANY, lambda *_words: _OK)
+            ),
+        }
+
+    def answer(self, words: Sequence[bytes]) -> bytes:
+        """Carry out one command."""
+        if words[0].upper() not in self._commands:
+            return b"-ERR unknown command '" + words[0] + b"'\r\n"
+        arity, command = self._commands[words[0].upper()]
+        if len(words) - 1 not in arity:
+            return b"-ERR wrong number of arguments for '" + words[0].lower() + b"' command\r\n"
+        return command(*words[1:])
+
+    def _set(self, key: bytes, value: bytes, *_options: bytes) -> bytes:
+        self._values[key] = value
+        return _OK
+
+    def _add(self, key: bytes, amount: int) -> bytes:
         try:
-            value = int(keys.get(arguments[0], b"0")) + (1 if name == b"INCR" else -1)
+            value = int(self._values.get(key, b"0")) + amount
         except ValueError:
             return b"-ERR value is not an integer or out of range\r\n"
-        keys[arguments[0]] = str(value).encode()
+        self._values[key] = str(value).encode()
         return b":%d\r\n" % value
-    if name == b"DEL":
-        return b":%d\r\n" % sum(keys.pop(key, None) is not None for key in arguments)
-    if name == b"EXISTS":
-        return b":%d\r\n" % sum(key in keys for key in arguments)
-    if name in (b"KEYS", b"COMMAND"):
-        found = list(keys) if name == b"KEYS" else []
-        return b"*%d\r\n" % len(found) + b"".join(_bulk(key) for key in found)
-    if name == b"INFO":
-        return _bulk(f"redis_version:7.2.5\r\nhostname:{context.hostname}\r\nrole:master\r\n".encode())
-    if name in (b"SELECT", b"AUTH", b"CLIENT", b"FLUSHALL", b"QUIT"):
-        return b"+OK\r\n"
-    return b"-ERR unknown command '" + words[0] + b"'\r\n"
+
+    def _info(self) -> bytes:
+        return _bulk(f"redis_version:7.2.5\r\nhostname:{self._hostname}\r\nrole:master\r\n".encode())
+
+
+def _count(matches: Iterable[bool]) -> bytes:
+    return b":%d\r\n" % sum(matches)
+
+
+def _list(items: Collection[bytes]) -> bytes:
+    return b"*%d\r\n" % len(items) + b"".join(_bulk(item) for item in items)
 
 
 def _bulk(value: bytes | None) -> bytes:
