@@ -128,7 +128,7 @@ def test_a_node_reaches_its_own_node_ports(
     """As kube-proxy's OUTPUT chain does: every endpoint may serve, and the node is masqueraded."""
     report = knock(shop, f"node/{node}", node, name, family, protocol)
     assert report["outcome"] == "connected"
-    assert report["sourceSeen"] == [bare(pod_gateway(shop, node, family))]
+    assert report["sourceSeen"] == [masquerade(shop, node, "far" if name == "far" else "solo", family)]
 
 
 @BOTH
