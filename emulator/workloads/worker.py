@@ -74,6 +74,7 @@ class ContainerWorker:
         self._backoff = 0.0
         self._backed_off_at = self._began
         self._ending = asyncio.Event()
+        self._killing: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:

@@ -181,8 +181,8 @@ def _answer_datagrams(opened: socket.socket, listener: DatagramListener) -> None
         except BlockingIOError:
             return
         except OSError:
-            # An ICMP error for an earlier answer; the next datagram is readable all the same.
-            continue
+            # An ICMP error for an earlier answer; what else is there makes the socket readable again.
+            return
         answer = listener.handler(data, _peer(sender))
         if answer is not None:
             with contextlib.suppress(OSError):
