@@ -1,4 +1,4 @@
-"""Sandboxes killed at random moments, with ever new seeds, until SOAK_SECONDS (default 600) are over."""
+"""Sandboxes and clusters killed at random moments, with ever new seeds, for SOAK_SECONDS (default 600)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-TEST = Path(__file__).parent / "system" / "test_sandbox_kill.py"
+SYSTEM = Path(__file__).parent / "system"
+TESTS = ("test_sandbox_kill.py", "test_cluster_kill.py", "test_cluster_survival.py")
 
 
 def main() -> int:
@@ -16,8 +17,10 @@ def main() -> int:
     seed = int(os.environ.get("MININETES_SEED", "1"))
     while time.monotonic() < end:
         print(f"-- seed {seed}", flush=True)
-        argv = [sys.executable, "-m", "pytest", "-q", "--exitfirst", str(TEST)]
-        done = subprocess.run(argv, env={**os.environ, "MININETES_SEED": str(seed)}, check=False)
+        argv = [sys.executable, "-m", "pytest", "-q", "--exitfirst", *(str(SYSTEM / test) for test in TESTS)]
+        done = subprocess.run(
+            argv, env={"MININETES_KILLS": "20", **os.environ, "MININETES_SEED": str(seed)}, check=False
+        )
         if done.returncode:
             return done.returncode
         seed += 1

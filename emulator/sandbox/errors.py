@@ -13,3 +13,9 @@ class SandboxError(Exception):
         super().__init__(message)
         self.hint = hint
         self.log = log
+
+
+class ClusterNameError(SandboxError):
+    """No cluster can have that name, or one has it already: the user has to choose another one."""
+
+    exit_code = 2

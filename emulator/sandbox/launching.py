@@ -43,6 +43,9 @@ def launch(
     seconds. Raises SandboxError.
     """
     where = run_dir or places.run_directory(name)
+    known = Record.load(where)
+    if known is not None and known.running():
+        raise places.name_taken(name)
     base = openvswitch.units(datapath, offload=offload)
     order = Order(
         name=places.check_name(name),

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emulator.sandbox.errors import SandboxError
+from emulator.sandbox.errors import ClusterNameError, SandboxError
 
 RUN = "/run/mininetes"
 """Where the run directory's `var` is seen inside, and there `MININETES_RUN`."""
@@ -56,11 +56,19 @@ def check_name(name: str) -> str:
     Raises SandboxError otherwise.
     """
     if not _NAME.fullmatch(name):
-        raise SandboxError(
+        raise ClusterNameError(
             f"{name!r} cannot name a cluster",
             hint="use lower-case letters, digits and '-', at most 63, as for a Kubernetes namespace",
         )
     return name
+
+
+def name_taken(name: str) -> ClusterNameError:
+    """The error for a name that a cluster has which runs, starts or ends."""
+    return ClusterNameError(
+        f"a cluster named {name!r} is already there",
+        hint=f"choose another --name, or end it with: mininetes down --name {name}",
+    )
 
 
 @dataclass(frozen=True)
@@ -166,11 +174,7 @@ def lock(run_dir: Path) -> int:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            name = run_dir.name
-            raise SandboxError(
-                f"a cluster named {name!r} is already there",
-                hint=f"choose another --name, or end it with: mininetes down --name {name}",
-            ) from None
+            raise name_taken(run_dir.name) from None
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(fd), os.stat(run_dir)):
                 return fd
