@@ -112,16 +112,6 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_the_catalogue_of_packets_is_the_programs_own() -> None:
-    from emulator.probes.packets import markdown
-
-    text = (ROOT / "docs/scenario-format.md").read_text(encoding="utf-8")
-    shown = text.partition("<!-- generated: emulator.probes.packets.markdown -->")[2].partition(
-        "<!-- end -->"
-    )[0]
-    assert shown.strip() == markdown().strip()
-
-
 def test_matching_leaves_out_only_what_changes() -> None:
     assert matches(
         ["front-86b5fcb545-fnqss  1/1  Running  0  3s"], ["front-77c4d9b8f6-x2x4z 1/1   Running   0 12m"]

@@ -33,7 +33,7 @@ Route = Callable[[Request], Awaitable[Response]]
 
 
 def agnhost(context: Context) -> Program:
-    """The program of `agnhost SUBCOMMAND`."""
+    """agnhost: netexec, serve-hostname, porter, liveness, test-webserver and connect; it pauses without a word."""
     subcommand, *arguments = context.arguments or ("pause",)
     makers = {
         "netexec": netexec,

@@ -1,0 +1,34 @@
+"""Pages that are written by the code say what the code says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emulator.cli.reference import page as commands
+from emulator.probes.packets import markdown
+from emulator.workloads.catalogue import page as images
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": commands,
+    "images.md": images,
+}
+MAKE = {
+    "cli.md": "python -m emulator.cli.reference > docs/cli.md",
+    "images.md": "python -m emulator.workloads.catalogue > docs/images.md",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_current(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), f"write it anew: {MAKE[name]}"
+
+
+def test_the_catalogue_of_packets_is_the_programs_own() -> None:
+    text = (DOCS / "scenario-format.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition("<!-- generated: emulator.probes.packets.markdown -->")
+    shown, _, _ = rest.partition("<!-- end -->")
+    assert shown.strip() == markdown().strip()
