@@ -565,7 +565,7 @@ async def hold(descriptor: str) -> None:
 
 async def two_hundred_pods(b: Bench) -> None:
     """Served pods are ready in a fraction of a second, real processes in a few."""
-    for kind, limit in ((image("nginx"), 1.5), (BUSY, 6.0)):
+    for kind, limit in ((image("nginx"), 3.0), (BUSY, 15.0)):
         made = []
         for number in range(200):
             name = f"{kind['image']}-{number}"
