@@ -20,7 +20,7 @@ from emulator.workloads.status import interrupted_status
 
 log = logging.getLogger(__name__)
 
-_SCRATCH = Path("/run/mininetes")
+_SCRATCH = Path("/run/kubelet")
 """In the sandbox's own memory: making files there is several times quicker than on a disk."""
 _REFERRED_TO = frozenset({"Pod", "ConfigMap", "Secret"})
 
