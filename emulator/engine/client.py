@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import urlencode
 
 from emulator import sandbox
 from emulator.api.client import MERGE_PATCH, Client, ClusterUnreachableError
 from emulator.api.errors import ApiError
-from emulator.api.kinds import kind_named
-from emulator.api.objects import JsonObject, Key
+from emulator.api.objects import JsonObject, Key, key_of
+from emulator.engine.manifests import Manifests, read, settled
 from emulator.engine.readiness import Readiness
 
 if TYPE_CHECKING:
-    from emulator.api.load import Located
+    pass
 
 DEFAULT_TOPOLOGY = "three-node"
 DEFAULT_NAME = "default"
@@ -75,7 +75,7 @@ class Cluster:
     def up(
         cls,
         topology: str | Path = DEFAULT_TOPOLOGY,
-        manifests: Sequence[Located | JsonObject] = (),
+        manifests: Manifests = (),
         *,
         name: str = DEFAULT_NAME,
         nodes: int | None = None,
@@ -116,6 +116,12 @@ class Cluster:
             raise ClusterNotFound(f"no cluster named {name!r} is running (running: {running})", hint)
         return cls(box)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
     @property
     def name(self) -> str:
         """The name it was started under."""
@@ -137,35 +143,32 @@ class Cluster:
 
     # Objects
 
-    def apply(
-        self, manifests: Sequence[Located | JsonObject], namespace: str = "default", timeout: float = 60.0
-    ) -> Applied:
+    def apply(self, manifests: Manifests, namespace: str = "default", timeout: float = 60.0) -> Applied:
         """Create or change objects and wait until that is in force.
 
         Raises ApiError for the first object that is refused (ManifestError, with its place, for one that was
         loaded from a file); those before it stay applied.
         """
         started = time.monotonic()
-        objects = [_settled(manifest, namespace) for manifest in manifests]
+        found = read(manifests)
+        objects = [settled(manifest, namespace) for manifest in found]
         changed: list[tuple[Key, str]] = []
         warnings: list[str] = []
         results = self._client.apply_all(objects)
-        for manifest, obj, result in zip(manifests, objects, results, strict=True):
+        for manifest, obj, result in zip(found, objects, results, strict=True):
             if "error" in result:
                 error = ApiError.from_status(result["error"])
                 raise error if isinstance(manifest, dict) else manifest.refused(error)
-            changed.append((_key(result.get("object", obj)), str(result["result"])))
+            changed.append((key_of(result.get("object", obj)), str(result["result"])))
             warnings.extend(result.get("warnings", ()))
         return Applied(tuple(changed), tuple(warnings), self._wait(started, timeout))
 
-    def delete(
-        self, manifests: Sequence[Located | JsonObject], namespace: str = "default", timeout: float = 60.0
-    ) -> Applied:
+    def delete(self, manifests: Manifests, namespace: str = "default", timeout: float = 60.0) -> Applied:
         """Delete objects (only kind and metadata are looked at) and wait until that is in force."""
         started = time.monotonic()
         changed = []
-        for manifest in reversed(manifests):
-            key = _key(_settled(manifest, namespace))
+        for manifest in reversed(read(manifests)):
+            key = key_of(settled(manifest, namespace))
             try:
                 self._client.delete(key.kind, key.name, key.namespace or "default")
                 changed.append((key, "deleted"))
@@ -373,19 +376,6 @@ class Cluster:
         if readiness.impossible:
             raise sandbox.SandboxError(readiness.impossible)
         return readiness
-
-
-def _settled(manifest: Located | JsonObject, namespace: str) -> JsonObject:
-    """The object of a manifest, in `namespace` where it names none."""
-    obj: JsonObject = manifest if isinstance(manifest, dict) else manifest.object
-    if not kind_named(obj["kind"]).namespaced or obj["metadata"].get("namespace"):
-        return obj
-    return {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}
-
-
-def _key(obj: JsonObject) -> Key:
-    metadata = obj["metadata"]
-    return Key(obj["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
 def _attended(argv: Sequence[str]) -> int:
