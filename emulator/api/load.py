@@ -256,6 +256,8 @@ class _Loader:
         for finding in checked.findings:
             self._find(located, finding)
         self._expect_name(located, fate)
+        if checked.decoding:
+            return
         located = Located(checked.obj, located.source, located.document, located.base)
         if fate is Fate.READ:
             self._others.append(located)
@@ -273,7 +275,7 @@ class _Loader:
 
     def _expect_unique(self, located: Located) -> None:
         key = located.key
-        if not key.name or not all(isinstance(part, str) for part in key):
+        if not key.name:
             return
         settled = key if key.namespace else key._replace(namespace=self._namespace)
         first = self._places.setdefault(settled, located)
@@ -307,7 +309,7 @@ def _notice(kind: str, about: Sequence[Located], message: str) -> Notice:
 
 
 def _names(about: Sequence[Located]) -> str:
-    names = [located.key.name or "(unnamed)" for located in about]
+    names = [str(located.key.name or "(unnamed)") for located in about]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

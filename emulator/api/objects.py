@@ -31,7 +31,9 @@ class Key(NamedTuple):
 
 def key_of(obj: JsonObject) -> Key:
     """The key of `obj`; missing parts are empty."""
-    metadata = obj.get("metadata") or {}
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
     return Key(obj.get("kind", ""), metadata.get("namespace", ""), metadata.get("name", ""))
 
 

@@ -193,9 +193,10 @@ def _mounts(container: JsonObject, path: Path, volumes: Collection[str]) -> Iter
             yield invalid((*here, "subPath"), sub_path, "must not contain '..'")
     seen = set()
     for mount, here in mounts:
-        if mount.get("mountPath") in seen:
-            yield invalid((*here, "mountPath"), mount["mountPath"], "must be unique")
-        seen.add(mount.get("mountPath"))
+        place = mount.get("mountPath")
+        if place and place in seen:
+            yield invalid((*here, "mountPath"), place, "must be unique")
+        seen.add(place)
 
 
 def _resources(resources: JsonObject, path: Path) -> Iterator[Finding]:
