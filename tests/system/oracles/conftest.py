@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from emulator import Cluster
-from tests.system.hygiene import assert_clean
+from tests.system.hygiene import assert_clean, inside
 from tests.system.oracles.objects import DEAD, Object, namespace, pod, service
 
 
@@ -84,6 +84,8 @@ def cluster(topology: str, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     stem = Path(request.path).stem.removeprefix("test_").replace("_", "-")
     running = Cluster.up(topology, name=f"{stem}-{topology}-{os.getpid()}")
     try:
+        # Every warning counts: none may hide behind "dropped 10 log messages".
+        inside(running, "ovs-appctl", "vlog/disable-rate-limit")
         yield running
         assert_clean(running)
     finally:
