@@ -97,7 +97,10 @@ def _pod_body(cluster: LiveCluster, pod: JsonObject) -> Iterable[str]:  # noqa: 
             yield pairs(_container(container, by_name.get(container["name"], {})), indent="    ")
     conditions = dig(pod, "status", "conditions", default=[])
     yield "Conditions:"
-    yield _indented(render(("TYPE", "STATUS"), [(one["type"], one["status"]) for one in conditions]))
+    heads = ("TYPE", "STATUS", "REASON", "MESSAGE")
+    rows = [(one["type"], one["status"], one.get("reason", ""), one.get("message", "")) for one in conditions]
+    said = 4 if any(row[3] for row in rows) else 3 if any(row[2] for row in rows) else 2
+    yield _indented(render(heads[:said], [row[:said] for row in rows]))
 
 
 def _container(container: JsonObject, status: JsonObject) -> Lines:
