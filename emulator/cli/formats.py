@@ -15,16 +15,10 @@ def to_json(value: Any) -> str:
 
 def to_yaml(value: Any) -> str:
     """Block-style YAML."""
-    from io import StringIO
+    import yaml
 
-    from ruamel.yaml import YAML
-
-    writer = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    stream = StringIO()
-    writer.dump(value, stream)
-    return stream.getvalue().rstrip("\n")
+    text: str = yaml.safe_dump(value, default_flow_style=False, sort_keys=False, allow_unicode=True)
+    return text.rstrip("\n")
 
 
 def list_of(objects: list[JsonObject]) -> JsonObject:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from emulator.cli.reference import page as commands
+from emulator.probes.headers import FIELDS
 from emulator.probes.packets import markdown
 from emulator.workloads.catalogue import page as images
 
@@ -32,3 +34,9 @@ def test_the_catalogue_of_packets_is_the_programs_own() -> None:
     _, _, rest = text.partition("<!-- generated: emulator.probes.packets.markdown -->")
     shown, _, _ = rest.partition("<!-- end -->")
     assert shown.strip() == markdown().strip()
+
+
+def test_every_header_field_is_named() -> None:
+    text = (DOCS / "scenario-format.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9.]+)`", text))
+    assert named >= FIELDS

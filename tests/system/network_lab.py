@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
 
 from emulator.cluster.ipam import pod_port
 from emulator.cluster.plan import wire
@@ -38,7 +38,7 @@ Report = dict[str, Any]
 
 def wiring(topology: str = "three-node", nodes: int | None = None) -> Wiring:
     text = (ROOT / "topologies" / f"{topology}.yaml").read_text()
-    return wire(parse_topology(YAML(typ="safe").load(text), nodes=nodes))
+    return wire(parse_topology(yaml.safe_load(text), nodes=nodes))
 
 
 def pods(plan: Wiring, each: int) -> list[PodAttachment]:

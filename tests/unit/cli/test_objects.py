@@ -97,6 +97,15 @@ def test_get_unknown_kind_hints(invoke: Invoke) -> None:
             },
             "Init:CrashLoopBackOff",
         ),
+        (
+            {
+                "phase": "Succeeded",
+                "conditions": [{"type": "Initialized", "status": "True"}],
+                "initContainerStatuses": [{"state": {"terminated": {"exitCode": 143, "reason": "Error"}}}],
+                "containerStatuses": [{"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}],
+            },
+            "Completed",
+        ),
     ],
 )
 def test_pod_status_reads_as_kubectls(

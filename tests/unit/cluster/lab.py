@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
 
 from emulator.api.lifecycle import timestamp
 from emulator.api.objects import JsonObject, Key
@@ -30,7 +30,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def shipped(name: str) -> JsonObject:
     """A shipped topology as an object."""
-    found: JsonObject = YAML(typ="safe").load((TOPOLOGIES / f"{name}.yaml").read_text())
+    found: JsonObject = yaml.safe_load((TOPOLOGIES / f"{name}.yaml").read_text())
     return found
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from ruamel.yaml import YAML
+import yaml
 
 from emulator.cluster.ipam import pod_port
 from emulator.cluster.model import (
@@ -36,8 +36,8 @@ ALL = (*NAMES, *VARIANTS)
 def wiring(topology: str) -> Wiring:
     """The plan of a shipped topology, or of a variant."""
     if topology not in VARIANTS:
-        return wire(parse_topology(YAML(typ="safe").load(TOPOLOGIES / f"{topology}.yaml")))
-    obj = YAML(typ="safe").load(TOPOLOGIES / "three-node.yaml")
+        return wire(parse_topology(yaml.safe_load((TOPOLOGIES / f"{topology}.yaml").read_text())))
+    obj = yaml.safe_load((TOPOLOGIES / "three-node.yaml").read_text())
     families = {4 if name == "IPv4" else 6 for name in VARIANTS[topology]}
     spec = {key: value for key, value in obj["spec"].items() if key not in ("podCIDRs", "serviceCIDRs")}
     routers = [

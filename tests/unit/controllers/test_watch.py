@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ruamel.yaml import YAML
+import yaml
 
 from controllers.watch import Ledger, Observed
 
@@ -12,7 +12,7 @@ from .cluster import TOPOLOGIES
 
 
 def topology(name: str = "single-node") -> dict[str, Any]:
-    found: dict[str, Any] = YAML(typ="safe").load(TOPOLOGIES / f"{name}.yaml")
+    found: dict[str, Any] = yaml.safe_load((TOPOLOGIES / f"{name}.yaml").read_text())
     found["metadata"]["resourceVersion"] = "1"
     return found
 

@@ -20,6 +20,18 @@ def waiting(reason: str, **more: Any) -> list[dict[str, Any]]:
     return [{"name": "main", "ready": False, "state": {"waiting": {"reason": reason, **more}}}]
 
 
+def ended(name: str, code: int) -> dict[str, Any]:
+    state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}
+    return {"name": name, "ready": False, "state": state}
+
+
+def beside_a_server(other: dict[str, Any], policy: str) -> dict[str, Any]:
+    """A pod of a ready container and `other`."""
+    found = pod(phase="Running", containerStatuses=[{"name": "main", "ready": True}, other])
+    found["spec"]["restartPolicy"] = policy
+    return found
+
+
 READY = pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}])
 CRASHING = pod(phase="Running", containerStatuses=waiting("CrashLoopBackOff"))
 UNSCHEDULABLE = {
@@ -35,8 +47,17 @@ UNSCHEDULABLE = {
 
 @pytest.mark.parametrize(
     "settled",
-    [READY, CRASHING, UNSCHEDULABLE, pod(phase="Succeeded"), pod(phase="Failed")],
-    ids=["ready", "crashing", "unschedulable", "succeeded", "failed"],
+    [
+        READY,
+        CRASHING,
+        UNSCHEDULABLE,
+        pod(phase="Succeeded"),
+        pod(phase="Failed"),
+        beside_a_server(ended("helper", 0), "Never"),
+        beside_a_server(ended("helper", 0), "OnFailure"),
+        beside_a_server(ended("helper", 3), "Never"),
+    ],
+    ids=["ready", "crashing", "unschedulable", "succeeded", "failed", "did", "did-at-last", "helper-failed"],
 )
 def test_nobody_waits_for_a_settled_pod(settled: dict[str, Any]) -> None:
     assert list(unsettled_pods([settled])) == []
@@ -47,6 +68,8 @@ def test_nobody_waits_for_a_settled_pod(settled: dict[str, Any]) -> None:
     [
         (pod(phase="Pending", containerStatuses=waiting("ContainerCreating")), "ContainerCreating (main)"),
         (pod(phase="Running", containerStatuses=[{"name": "main", "ready": False}]), "not ready (main)"),
+        (beside_a_server(ended("helper", 0), "Always"), "not ready (helper)"),
+        (beside_a_server(ended("helper", 1), "OnFailure"), "not ready (helper)"),
         ({**pod(phase="Pending"), "spec": {}}, "waits for a node"),
         ({**READY, "metadata": {**READY["metadata"], "deletionTimestamp": "now"}}, "Terminating"),
     ],
@@ -57,6 +80,8 @@ def test_an_unsettled_pod_says_what_it_waits_for(unsettled: dict[str, Any], why:
 
 def test_a_failing_pod_names_its_reason() -> None:
     assert list(failing_pods([READY, CRASHING])) == ["pod shop/web: CrashLoopBackOff (main)"]
+    helpless = beside_a_server(ended("helper", 3), "Never")
+    assert list(failing_pods([helpless])) == ["pod shop/web: Error (helper)"]
     assert list(failing_pods([UNSCHEDULABLE])) == ["pod shop/web: Unschedulable (0/3 nodes)"]
 
 
@@ -65,6 +90,17 @@ def test_a_workload_whose_loop_has_not_looked_is_missing() -> None:
     behind = {"kind": "Deployment", "metadata": metadata, "status": {"observedGeneration": 1}}
     abreast = {**behind, "status": {"observedGeneration": 2}}
     assert list(unready_workloads([behind, abreast])) == ["deployment shop/web: not yet observed"]
+
+
+def test_a_workload_whose_pods_must_prove_themselves_is_missing() -> None:
+    metadata = {"namespace": "shop", "name": "web"}
+    young = {"kind": "StatefulSet", "metadata": metadata, "status": {"readyReplicas": 1}}
+    daemons = {"kind": "DaemonSet", "metadata": metadata, "status": {"numberReady": 3, "numberAvailable": 2}}
+    proven = {**young, "status": {"readyReplicas": 1, "availableReplicas": 1}}
+    assert list(unready_workloads([young, daemons, proven])) == [
+        "statefulset shop/web: waits for minReadySeconds",
+        "daemonset shop/web: waits for minReadySeconds",
+    ]
 
 
 def test_readiness_survives_the_wire() -> None:

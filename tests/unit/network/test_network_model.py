@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from emulator.cluster.ipam import pod_port
 from emulator.cluster.plan import wire
@@ -34,7 +34,7 @@ class Clerk:
 
 
 def wiring(path: Path) -> Wiring:
-    return wire(parse_topology(YAML(typ="safe").load(path.read_text())))
+    return wire(parse_topology(yaml.safe_load(path.read_text())))
 
 
 def plan_of(net: KubeNet) -> Plan:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from emulator.network import prompt
 from emulator.network.cli import PlaceCLI
@@ -34,7 +34,7 @@ class Store:
 
     def list(self, kind: str) -> list[dict[str, Any]]:
         if kind == "Topology":
-            return [YAML(typ="safe").load(TOPOLOGY.read_text())]
+            return [yaml.safe_load(TOPOLOGY.read_text())]
         return self.pods
 
 

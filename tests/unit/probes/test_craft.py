@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from emulator.probes.checks import predicates
 from emulator.probes.craft import craft
@@ -123,7 +123,7 @@ def test_neighbour_discovery() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_documented_example_is_recognised_by_its_own_key(name: str) -> None:
-    spec = YAML(typ="safe").load(KINDS[name].example)
+    spec = yaml.safe_load(KINDS[name].example)
     origin = V6 if "neighbor" in name or "router" in name else V4
     for one in craft(packet_of(spec), origin):
         key = predicates(one.key)

@@ -79,6 +79,19 @@ def test_init_containers_come_first(policy: str, state: State, phase: str) -> No
     assert conditions(found)["Initialized"][0] == ("True" if state is DONE else "False")
 
 
+@pytest.mark.parametrize(
+    ("main", "phase"),
+    [(record(RUNNING, ready=True), "Running"), (record(DONE), "Succeeded")],
+    ids=["running", "done"],
+)
+def test_a_sidecar_that_ends_does_not_take_its_pod_back_to_the_start(main: Record, phase: str) -> None:
+    sidecar = {**container("side"), "restartPolicy": "Always"}
+    wanted = pod(container("main"), initContainers=[sidecar], restartPolicy="Never")
+    found = pod_status(wanted, (record(FAILED, "side"),), (main,), started=THEN, now=NOW)
+    assert found["phase"] == phase
+    assert conditions(found)["Initialized"][0] == "True"
+
+
 def test_a_ready_pod() -> None:
     found = status(record(RUNNING, ready=True))
     assert conditions(found) == {
