@@ -15,7 +15,7 @@ def pod_status(pod: JsonObject) -> str:
     status = pod.get("status") or {}
     reason = status.get("reason") or status.get("phase") or "Unknown"
     init = _init_status(pod)
-    if init:
+    if init and not _is_initialized(pod):
         reason = init
     else:
         for container in reversed(status.get("containerStatuses") or []):
@@ -25,6 +25,11 @@ def pod_status(pod: JsonObject) -> str:
         ):
             reason = "Running"
     return "Terminating" if dig(pod, "metadata", "deletionTimestamp") else reason
+
+
+def _is_initialized(pod: JsonObject) -> bool:
+    conditions = dig(pod, "status", "conditions", default=[])
+    return any(one["type"] == "Initialized" and one["status"] == "True" for one in conditions)
 
 
 def _init_status(pod: JsonObject) -> str:

@@ -36,7 +36,8 @@ WATCHED_BY_CONTROLLER = frozenset(
 
 log = logging.getLogger(__name__)
 
-_WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
+_WORKLOADS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")
+"""What says which generation of it has been acted on; a Job does not."""
 
 
 class Engine:

@@ -1,7 +1,7 @@
 """Ready: every controller has seen the latest objects, every switch confirmed them, every pod is settled.
 
 A pod is settled when it is Ready, has finished, or cannot get any further by waiting: it fits no
-node, its containers crash again and again, or its configuration is missing.
+node, its containers crash again and again or have ended for good, or its configuration is missing.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def unsettled_pods(pods: Iterable[JsonObject]) -> Iterator[str]:
     for pod in pods:
         if is_terminating(pod):
             yield f"pod {_name(pod)}: Terminating"
-        elif not (is_true(pod, "Ready") or is_finished(pod) or failure_of(pod)):
+        elif not (is_true(pod, "Ready") or is_finished(pod) or failure_of(pod) or _has_done_its_part(pod)):
             yield f"pod {_name(pod)}: {_waiting_for(pod)}"
 
 
@@ -77,11 +77,30 @@ def failing_pods(pods: Iterable[JsonObject]) -> Iterator[str]:
 
 
 def unready_workloads(workloads: Iterable[JsonObject]) -> Iterator[str]:
-    """Workloads whose controllers have not yet acted on their newest specification."""
+    """Workloads whose controllers have not yet acted on their newest specification, or wait to go on."""
     for workload in workloads:
         metadata, status = workload["metadata"], workload.get("status") or {}
+        name = f"{workload['kind'].lower()} {_name(workload)}"
         if status.get("observedGeneration", 0) < metadata.get("generation", 0):
-            yield f"{workload['kind'].lower()} {metadata['namespace']}/{metadata['name']}: not yet observed"
+            yield f"{name}: not yet observed"
+        elif _count(status, "Available") < _count(status, "Ready"):
+            yield f"{name}: waits for minReadySeconds"
+
+
+def _count(status: JsonObject, what: str) -> int:
+    """How many pods are so; a DaemonSet's status spells it another way than all others'."""
+    return int(status.get(f"{what.lower()}Replicas") or status.get(f"number{what}") or 0)
+
+
+def _has_done_its_part(pod: JsonObject) -> bool:
+    """Every container is ready or has ended well and will not run again."""
+    if pod["spec"].get("restartPolicy", "Always") == "Always":
+        return False
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    ended = [((entry.get("state") or {}).get("terminated") or {}).get("exitCode") for entry in statuses]
+    return bool(statuses) and all(
+        entry.get("ready") or code == 0 for entry, code in zip(statuses, ended, strict=True)
+    )
 
 
 def failure_of(pod: JsonObject) -> str:
@@ -92,10 +111,14 @@ def failure_of(pod: JsonObject) -> str:
             return f"{condition.get('reason', 'Unschedulable')} ({condition.get('message', 'fits no node')})"
     if status.get("phase") == "Failed":
         return str(status.get("reason") or "Failed")
+    never = (pod.get("spec") or {}).get("restartPolicy") == "Never"
     for container in _containers(status):
-        waiting = (container.get("state") or {}).get("waiting") or {}
+        state = container.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
         if waiting.get("reason") in FAILED_FOR_GOOD:
             return _with_cause(waiting["reason"], container, waiting)
+        if never and ended.get("exitCode"):
+            return _with_cause(ended.get("reason", "Error"), container, ended)
     return ""
 
 

@@ -35,15 +35,17 @@ def conditions(
     old = {entry["type"]: entry for entry in (*given, *(entry for entry in before if entry["type"] in _OWN))}
     verdicts = [
         _Verdict("PodScheduled", True),
-        _initialized(pod, phase, init),
+        _initialized(pod, phase, init, containers),
         *_readiness(pod, phase, init, containers),
     ]
     made = [_condition(verdict, old.get(verdict.kind), now) for verdict in verdicts]
     return [*made, *(entry for kind, entry in old.items() if kind not in _OWN)]
 
 
-def _initialized(pod: JsonObject, phase: str, init: Sequence[Record]) -> _Verdict:
-    if is_initialized(pod, init):
+def _initialized(
+    pod: JsonObject, phase: str, init: Sequence[Record], containers: Sequence[Record]
+) -> _Verdict:
+    if is_initialized(pod, init, containers):
         return _Verdict("Initialized", True, "PodCompleted" if phase == "Succeeded" else "")
     incomplete = [r.name for r in init if not isinstance(r.state, Terminated) or r.state.exit_code]
     message = f"containers with incomplete status: [{' '.join(incomplete)}]"

@@ -163,8 +163,15 @@ def plain(pod: JsonObject, init: Sequence[Record]) -> list[Record]:
     return [record for record in init if record.name not in sidecars]
 
 
-def is_initialized(pod: JsonObject, init: Sequence[Record]) -> bool:
-    """Whether the main containers may start: init containers have succeeded, sidecars have started."""
+def is_begun(record: Record) -> bool:
+    """It has run, now or before."""
+    return not isinstance(record.state, Waiting) or record.last is not None
+
+
+def is_initialized(pod: JsonObject, init: Sequence[Record], containers: Sequence[Record]) -> bool:
+    """Init containers have succeeded, sidecars started; sidecars that end later undo nothing."""
+    if any(is_begun(record) for record in containers):
+        return True
     finite = plain(pod, init)
     done = all(isinstance(record.state, Terminated) and not record.state.exit_code for record in finite)
     return done and all(record.started for record in init if record not in finite)

@@ -10,7 +10,7 @@ from emulator.workloads.conditions import conditions
 from emulator.workloads.records import (
     Record,
     Terminated,
-    Waiting,
+    is_begun,
     is_initialized,
     plain,
     recalled,
@@ -43,7 +43,7 @@ def pod_status(
 
 def _phase(pod: JsonObject, init: Sequence[Record], containers: Sequence[Record]) -> str:
     policy = pod["spec"].get("restartPolicy") or "Always"
-    if not is_initialized(pod, init):
+    if not is_initialized(pod, init, containers):
         failed = any(isinstance(r.state, Terminated) and r.state.exit_code for r in plain(pod, init))
         return "Failed" if failed and policy == "Never" else "Pending"
     ended = [record.state for record in containers if isinstance(record.state, Terminated)]
@@ -53,8 +53,7 @@ def _phase(pod: JsonObject, init: Sequence[Record], containers: Sequence[Record]
         if policy == "Never":
             return "Failed"
         return "Running"
-    begun = [r for r in containers if not isinstance(r.state, Waiting) or r.last is not None]
-    return "Running" if len(begun) == len(containers) else "Pending"
+    return "Running" if all(is_begun(record) for record in containers) else "Pending"
 
 
 def interrupted_status(pod: JsonObject, now: datetime) -> JsonObject | None:
