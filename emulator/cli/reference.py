@@ -63,9 +63,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
         yield from _table(own, context)
 
 
-def _table(
-    options: list[click.Option] | list[click.Parameter], context: click.Context | None
-) -> Iterator[str]:
+def _table(options: Sequence[click.Parameter], context: click.Context | None) -> Iterator[str]:
     yield from ("| option | meaning | variable |", "|---|---|---|")
     for option in options:
         assert isinstance(option, click.Option)

@@ -137,7 +137,7 @@ def test_pytest_does_what_the_document_shows(reader: dict[str, str], tmp_path: P
     for number, code in enumerate(modules):
         module = tmp_path / f"test_{number}.py"
         module.write_text(code, encoding="utf-8")
-        options = ["-q", "-p", "emulator.pytest_plugin", "-p", "no:cacheprovider", "-c", os.devnull]
+        options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull]
         done = run([sys.executable, "-m", "pytest", *options, str(module)], reader)
         assert done.returncode == 0, done.stdout + done.stderr
 
