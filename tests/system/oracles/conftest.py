@@ -67,10 +67,6 @@ def objects() -> list[Object]:
     return [namespace("shop"), *pods, *services(4), *services(6)]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "topologies(*names): what the module's tests run on, one by one")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "topology" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("topologies")
