@@ -19,10 +19,10 @@ import pytest
 from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, state
 from tests.system.processes import descendants
 
-pytestmark = pytest.mark.sandbox
-
 SEED = int(os.environ.get("MININETES_SEED", "5"))
 KILLS = int(os.environ.get("MININETES_KILLS", "6"))
+OFTEN = 2
+"""How many of them every kind of user tries."""
 LONGEST_DELAY = 2.5
 """Seconds; a cluster with a shop in it is ready after half of that."""
 HOLDERS = 4
@@ -45,7 +45,9 @@ signal.pause()
 """
 
 
-@pytest.mark.parametrize("number", range(KILLS))
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, marks=pytest.mark.sandbox if n < OFTEN else ()) for n in range(KILLS)]
+)
 def test_nothing_is_left_of_a_killed_cluster(clusters_home: Path, number: int) -> None:
     chance = random.Random(SEED * 1000 + number)
     before = state()

@@ -14,7 +14,7 @@ from tests.system.oracles.addresses import cluster_ip, node_address, node_port, 
 from tests.system.processes import PATIENCE, end, kill_and_await, of_service, stopped, with_words
 from tests.system.reachability import FAMILIES, NODE_PORTS, assert_everything_passes, shop
 
-pytestmark = [pytest.mark.cluster(topology="three-node"), pytest.mark.sandbox]
+pytestmark = pytest.mark.cluster(topology="three-node")
 
 SPAWNER = "mininetes: container spawner"
 SCAPY = "emulator.probes.worker"
@@ -38,6 +38,7 @@ def pods(cluster: Cluster) -> dict[str, dict[str, Any]]:
     return {pod["metadata"]["name"]: pod for pod in cluster.get("Pod", namespace="shop")}
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("service", ["controller", "ovs-vswitchd", "ovsdb-server", "engine"])
 def test_a_killed_service_comes_back(running: Cluster, service: str) -> None:
     kill_and_await(running, service)
@@ -55,6 +56,7 @@ def test_changes_take_effect_after_the_database_died(running: Cluster) -> None:
     assert running.delete([late]).ready.ready
 
 
+@pytest.mark.sandbox
 def test_containers_come_back_after_their_spawner(running: Cluster) -> None:
     before = pods(running)["own"]["status"]["containerStatuses"][0]["restartCount"]
     assert running.exec("shop/client", ["true"]).exit_code == 0
