@@ -12,7 +12,7 @@ from .conftest import Invoke
 
 UNIT = Path(__file__).parents[1]
 FILES = sorted([*(UNIT / "api/malformed").glob("*.yaml"), *(UNIT / "scenario/malformed").glob("*.yaml")])
-PLACE = re.compile(r"^error: \S+\.yaml:\d+:\d+: \S", re.MULTILINE)
+PLACE = re.compile(r"^error: .+\.yaml:\d+:\d+: \S", re.MULTILINE)
 
 
 def names(file: Path) -> str:
