@@ -25,6 +25,7 @@ DOCUMENTS = [
     *sorted((ROOT / "scenarios").rglob("README.md")),
 ]
 BLOCK = re.compile(r"<!-- run -->\n```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+AROUND = re.compile(r"^Look around:\n\n((?:    mininetes .*\n)+)", re.MULTILINE)
 PYTHON = re.compile(r"<!-- run-python -->\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTEST = re.compile(r"<!-- run-pytest -->\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WRITTEN_BY_THE_SERVER = {"uid", "resourceVersion", "generation", "creationTimestamp"}
@@ -116,6 +117,18 @@ def test_commands_do_what_the_document_shows(document: Path, reader: dict[str, s
             done = run(["/bin/sh", "-c", command], reader)
             assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
             assert matches(shown, done.stdout.splitlines()), f"$ {command}\nprints now:\n{done.stdout}"
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    "lesson", [one for one in DOCUMENTS if AROUND.search(one.read_text("utf-8"))], ids=name_of
+)
+def test_a_lessons_commands_work(lesson: Path, reader: dict[str, str]) -> None:
+    """What a scenario's page says under "Look around", as a reader would type it."""
+    (block,) = AROUND.findall(lesson.read_text(encoding="utf-8"))
+    for command in block.splitlines():
+        done = run(["/bin/sh", "-c", command.strip()], reader)
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
 
 
 @pytest.mark.system
