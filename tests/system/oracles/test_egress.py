@@ -16,7 +16,7 @@ from tests.system.oracles.addresses import (
     pod_gateway,
     public_address,
 )
-from tests.system.oracles.wire import L3, PORT_UNREACHABLE, recorded, refusal
+from tests.system.oracles.wire import ICMP, L3, PORT_UNREACHABLE, recorded, refusal
 
 pytestmark = pytest.mark.topologies("three-node", "three-node-routed")
 
@@ -79,7 +79,13 @@ def test_69_the_application_is_told_the_public_address(shop: Cluster, family: in
 @PORTS
 def test_69_unsolicited_packets_end_at_the_gateway(shop: Cluster, family: int, port: str) -> None:
     name, server = L3[family], external_address("server", family)
-    from_server = {f"{name}.src": server}
+    echo, reply = {4: (8, 0), 6: (128, 129)}[family]
+    ours, answers = {
+        "80/tcp": ({"tcp.flags": "S"}, {"tcp.sport": 80}),
+        "7/udp": ({"udp.dport": 7}, {"udp.sport": 7}),
+        "icmp": ({f"{ICMP[family]}.type": echo}, {f"{ICMP[family]}.type": reply}),
+    }[port]
+    from_server = {f"{name}.src": server, **ours}
     report = shop.probe(
         "ext/server",
         public_address(family),
@@ -87,7 +93,8 @@ def test_69_unsolicited_packets_end_at_the_gateway(shop: Cluster, family: int, p
         checks=[
             {"at": OUTSIDE, "match": from_server},
             {"at": INSIDE, "match": from_server, "count": "0"},
-            {"at": OUTSIDE, "match": {f"{name}.dst": server}, "count": "0"},
+            {"at": OUTSIDE, "match": {f"{name}.dst": server, **answers}, "count": "0"},
+            {"at": OUTSIDE, "match": {f"quoted.{name}.src": server}, "count": "0"},
         ],
     )
     assert report["outcome"] == "dropped"
@@ -228,12 +235,13 @@ def test_72_nor_what_it_replies_through_a_node_port(shop: Cluster, family: int, 
 def test_pods_cannot_be_reached_from_outside_by_their_own_addresses(shop: Cluster, family: int) -> None:
     address = bare(pod_address(shop, "client", family))
     assert ip_address(address) in ip_network(POD_RANGE[family])
+    from_server = {f"{L3[family]}.src": external_address("server", family)}
     report = shop.probe(
         "ext/server",
         address,
         "8080/tcp",
         checks=[
-            {"at": place, "match": {f"{L3[family]}.dst": address}, "count": "0"}
+            {"at": place, "match": {**from_server, f"{L3[family]}.dst": address}, "count": "0"}
             for place in (INSIDE, NODE_SIDE)
         ],
     )

@@ -65,13 +65,13 @@ def test_7_packets_in_anothers_name_go_nowhere(shop: Cluster, family: int, packe
 
 @pytest.mark.parametrize("packet", ["icmp-echo", "fragments"])
 def test_7_neither_do_pings_and_fragments(shop: Cluster, family: int, packet: str) -> None:
-    neighbour = bare(pod_address(shop, "neighbour", family))
+    other = bare(pod_address(shop, "half-live", family))
     checks = [
-        {"at": place, "match": {f"{prefix}{L3[family]}.src": neighbour}, "count": "0"}
+        {"at": place, "match": {f"{prefix}{L3[family]}.src": other}, "count": "0"}
         for place in ELSEWHERE
         for prefix in ("", "inner.")
     ]
-    false = {"packet": packet, "source": {"ip": neighbour}}
+    false = {"packet": packet, "source": {"ip": other}}
     report = shop.probe(
         "shop/client", "shop/far", "icmp", family=family, packet=false, timeout=SOON, checks=checks
     )
