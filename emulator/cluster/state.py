@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
@@ -115,19 +116,38 @@ def _container_port(port: JsonObject) -> ContainerPort:
 # -- services --------------------------------------------------------------------------------------
 
 
-def _services(snapshot: Snapshot) -> Iterator[Service]:
+def headless_services(snapshot: Snapshot) -> tuple[Service, ...]:
+    """Services without an address of their own: clients find their endpoints by name. Ports have no id."""
+    slices = _slices(snapshot)
+    return tuple(
+        _service(obj, slices.get(_name(obj), ()), defaultdict(int))
+        for obj in snapshot.all("Service")
+        if obj["spec"].get("type") != "ExternalName" and not cluster_ips(obj)
+    )
+
+
+def _slices(snapshot: Snapshot) -> Mapping[tuple[str, str], Sequence[JsonObject]]:
+    """The EndpointSlices of each Service."""
     slices: dict[tuple[str, str], list[JsonObject]] = {}
     for obj in snapshot.all("EndpointSlice"):
         metadata = obj["metadata"]
         service = (metadata.get("labels") or {}).get(SERVICE_NAME_LABEL)
         if service and obj.get("addressType") in ("IPv4", "IPv6"):
             slices.setdefault((metadata.get("namespace", ""), service), []).append(obj)
+    return slices
+
+
+def _services(snapshot: Snapshot) -> Iterator[Service]:
+    slices = _slices(snapshot)
     programmed = [obj for obj in snapshot.all("Service") if is_programmed(obj)]
     ids = port_ids(programmed)
     for obj in programmed:
-        metadata = obj["metadata"]
-        key = (metadata.get("namespace", ""), metadata["name"])
+        key = _name(obj)
         yield _service(obj, slices.get(key, ()), ids[key])
+
+
+def _name(obj: JsonObject) -> tuple[str, str]:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
 
 def is_programmed(service: JsonObject) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject
 from emulator.cluster.snapshot import Snapshot, controller_of
-from emulator.cluster.state import state_of
+from emulator.cluster.state import headless_services, state_of
 from emulator.engine.plumbing import place_of
 from emulator.engine.targets import Directory, UnknownPlaceError
 from emulator.network.names import netns_path
@@ -42,7 +42,13 @@ class Map:
     @classmethod
     def of(cls, snapshot: Snapshot) -> Map:
         """Draw the map."""
-        return cls(Directory(state_of(snapshot), _workload_pods(snapshot)), Sites(dict(_sites(snapshot))))
+        directory = Directory(
+            state_of(snapshot),
+            _workload_pods(snapshot),
+            headless_services(snapshot),
+            dict(_aliases(snapshot)),
+        )
+        return cls(directory, Sites(dict(_sites(snapshot))))
 
 
 async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> JsonObject:
@@ -98,6 +104,14 @@ def _sites(snapshot: Snapshot) -> Iterator[tuple[str, Site]]:
     for bridge in wiring.bridges:
         for port in bridge.ports:
             yield port.name, Site(port.name, None, port.name)
+
+
+def _aliases(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], str]]:
+    """ExternalName Services and the names that they stand for."""
+    for service in snapshot.all("Service"):
+        if service["spec"].get("type") == "ExternalName":
+            metadata = service["metadata"]
+            yield (metadata["namespace"], metadata["name"]), service["spec"].get("externalName") or ""
 
 
 def _workload_pods(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:

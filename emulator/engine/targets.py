@@ -8,10 +8,10 @@ Everything is read from the `ClusterState` and the objects; nothing is asked of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from emulator.cluster.model import ClusterState, Pod, Service, ServicePort
+from emulator.cluster.model import ClusterState, Pod, Protocol, Service, ServicePort
 from emulator.cluster.wiring import IPAddress
 from emulator.verdict.places import Place, PlaceKind
 
@@ -43,6 +43,10 @@ class Directory:
     state: ClusterState
     workload_pods: Mapping[str, tuple[str, ...]]
     """`Deployment/shop/web` → names of its pods, in order of age."""
+    headless: tuple[Service, ...] = ()
+    """Services without an address: traffic to them goes to an endpoint."""
+    aliases: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(namespace, name) of ExternalName Services → the name that they stand for."""
 
     def site_of(self, place: Place) -> str:
         """The place that traffic starts from; a workload is its first pod. Raises UnknownPlaceError."""
@@ -92,6 +96,8 @@ class Directory:
         if len(ports) != 1:
             choice = ", ".join(f"{port.port}/{port.protocol.lower()}" for port in ports) or "none"
             raise UnknownPlaceError(f"{place} has {len(ports)} ports; say which with --port ({choice})")
+        if ports[0].protocol is Protocol.SCTP:
+            raise UnknownPlaceError(f"{place} has an SCTP port only; probes speak TCP, UDP and ICMP")
         return ports[0].port, ports[0].protocol.lower()
 
     # The kinds of target
@@ -161,9 +167,12 @@ class Directory:
         raise UnknownPlaceError(f"{place} has no running pod")
 
     def _find_service(self, place: Place) -> Service:
-        for service in self.state.services:
+        for service in (*self.state.services, *self.headless):
             if (service.ref.namespace, service.ref.name) == (place.namespace, place.name):
                 return service
+        alias = self.aliases.get((place.namespace, place.name))
+        if alias:
+            raise UnknownPlaceError(f"{place} only stands for the name {alias}: it has no address")
         raise UnknownPlaceError(f"no service {place}; `mininetes get services -A` lists them")
 
     def _node_addresses(self, name: str) -> tuple[IPAddress, ...]:

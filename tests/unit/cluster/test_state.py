@@ -3,7 +3,7 @@ from __future__ import annotations
 from emulator.api.objects import JsonObject
 from emulator.cluster.model import Protocol, Ref, TrafficPolicy
 from emulator.cluster.snapshot import Snapshot
-from emulator.cluster.state import state_of
+from emulator.cluster.state import headless_services, state_of
 
 from .lab import Lab, pod, service, wiring_of
 
@@ -117,6 +117,17 @@ def test_labels_give_services_to_other_proxies() -> None:
     other["metadata"]["labels"] = {"service.kubernetes.io/service-proxy-name": "mine"}
     lab.apply(other)
     assert [s.ref.name for s in lab.state().services] == ["kubernetes"]
+
+
+def test_headless_services_are_read_apart() -> None:
+    lab = Lab()
+    lab.run(service("web", clusterIP="None"), pod("web", {"app": "web"}))
+    lab.apply(service("alias", selector=None, type="ExternalName", externalName="db.example.com"))
+    assert [s.ref.name for s in lab.state().services] == ["kubernetes"]
+    (web,) = headless_services(lab.snapshot())
+    assert (web.ref.name, web.cluster_ips) == ("web", ())
+    (port,) = web.ports
+    assert [endpoint.target for endpoint in port.endpoints] == [Ref("Pod", "default", "web")]
 
 
 def test_services_that_passed_no_admission_have_ids_too() -> None:

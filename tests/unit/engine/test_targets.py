@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from emulator.cluster.model import Protocol
+from emulator.cluster.state import headless_services
+from emulator.engine.targets import Directory, Resolved, UnknownPlaceError
+from emulator.verdict.places import parse_place
+from tests.unit.cluster.lab import Lab, pod, service
+
+
+@pytest.fixture
+def directory() -> Directory:
+    lab = Lab()
+    lab.run(
+        service("web", [{"port": 80, "targetPort": 8080}], clusterIP="None"),
+        service("idle", clusterIP="None"),
+        service("signals", [{"port": 7, "protocol": "SCTP"}]),
+        pod("web", {"app": "web"}),
+    )
+    snapshot = lab.snapshot()
+    aliases = {("default", "db"): "db.example.com"}
+    return Directory(lab.state(), {}, headless_services(snapshot), aliases)
+
+
+def test_traffic_to_a_headless_service_goes_to_an_endpoint(directory: Directory) -> None:
+    place = parse_place("svc/default/web")
+    assert directory.only_port(place) == (80, "tcp")
+    found = directory.resolve(place, 80, Protocol.TCP.lower())
+    addresses = directory.resolve(parse_place("web"), None, "tcp").addresses
+    assert found == Resolved("svc/default/web", addresses[:1], ("default/web",), 8080)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("svc/idle", "svc/default/idle is headless and has no ready endpoint to send to"),
+        ("svc/db", "svc/default/db only stands for the name db.example.com: it has no address"),
+        ("svc/nobody", "no service svc/default/nobody; `mininetes get services -A` lists them"),
+    ],
+)
+def test_services_that_cannot_be_sent_to_say_why(place: str, why: str, directory: Directory) -> None:
+    with pytest.raises(UnknownPlaceError) as caught:
+        directory.resolve(parse_place(place), 80, "tcp")
+    assert str(caught.value) == why
+
+
+def test_sctp_is_not_spoken(directory: Directory) -> None:
+    with pytest.raises(UnknownPlaceError, match="SCTP"):
+        directory.only_port(parse_place("svc/signals"))
