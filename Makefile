@@ -3,7 +3,7 @@
 
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak bench lint clean
+.PHONY: help install demo test soak bench lint docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -28,6 +28,11 @@ lint: install ## ruff, mypy and the layers of imports
 	@.venv/bin/ruff format --check emulator controllers tests bench
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+docs: install ## write the pages that come from the code
+	@$(PYTHON) -m controllers.pipeline.document > docs/pipeline.md
+	@$(PYTHON) -m emulator.cli.reference > docs/cli.md
+	@$(PYTHON) -m emulator.workloads.catalogue > docs/images.md
 
 clean: ## remove what the other targets made
 	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

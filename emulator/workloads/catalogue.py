@@ -20,9 +20,10 @@ No image is ever pulled. The *name* of an image, whatever its registry, tag or d
 - a **server** of the first table is played: it listens on the real port in the pod's own network, writes a
   log, takes `args`, and answers as far as the network can tell;
 - an image of **tools** runs its command with this machine's programs;
-- any **other** image serves HTTP on its declared TCP ports and an echo on its UDP and SCTP ports. It answers
-  with its pod, namespace, node, container and the client address that it sees. Without declared ports it
-  just runs.
+- any **other** image serves HTTP on its TCP ports and an echo on its UDP and SCTP ports. It answers with its
+  pod, namespace, node, container and the client address that it sees. Its ports are those that the manifest
+  declares, else those that the published image is known to expose, else those that its probes and the
+  Services that select it ask for.
 
 A `command` is a real process, unless it names a program of the first table (`redis-server --port 7000`):
 then that server is played, also when a shell script starts it. Where this machine has no such program, an
