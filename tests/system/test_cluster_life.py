@@ -45,7 +45,9 @@ def interrupt(home: Path, moment: float, *arguments: str) -> None:
     if not _ends_within(process.pid, moment):
         os.killpg(process.pid, signal.SIGINT)
     _, complaint = process.communicate(timeout=30)
-    assert process.returncode == INTERRUPTED, complaint
+    # An interrupt in the middle of a text given to exec (a dataclass in the making) ends Python by the signal
+    # although it was caught; a shell calls both 130.
+    assert process.returncode in (INTERRUPTED, -signal.SIGINT), complaint
     assert "Traceback" not in complaint
     await_end(home)
     assert list(home.iterdir()) == []

@@ -117,6 +117,21 @@ def test_no_connection_and_no_packet_is_lost_while_the_controller_restarts(runni
         assert ping.lost == 0
 
 
+def test_connections_between_pods_outlive_the_switch(running: Cluster) -> None:
+    """Those through a Service or a NAT do not: the switch alone knew how they were translated."""
+    with ExitStack() as stack:
+        lines = [
+            stack.enter_context(
+                conversation(running, "shop/client", pod_address(running, "web-3", family), 8080)
+            )
+            for family in FAMILIES
+        ]
+        kill_and_await(running, "ovs-vswitchd")
+        assert_ready(running)
+        for line in lines:
+            line.exchange()
+
+
 def test_objects_and_network_outlive_the_engine(running: Cluster) -> None:
     assert_ready(running)
     kinds = ("Pod", "Service", "Node", "Namespace", "EndpointSlice")
