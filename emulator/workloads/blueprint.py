@@ -12,14 +12,17 @@ from pathlib import Path, PurePosixPath
 from emulator.api.objects import JsonObject
 from emulator.workloads.door import INSIDE
 from emulator.workloads.environment import expand, variables_of
+from emulator.workloads.exposure import ports_of
 from emulator.workloads.hosts import Dns, hosts_file, kernel_hostname_of, resolv_conf
 from emulator.workloads.images import Plan, Run, plan
 from emulator.workloads.linux import Capability
 from emulator.workloads.references import MissingReferenceError, Objects
 from emulator.workloads.rootfs import SHARED_DIRECTORIES
+from emulator.workloads.servers.program import Declared
 from emulator.workloads.spec import (
     BUSYBOX,
     DEFAULT_CAPABILITIES,
+    EVERYWHERE,
     PATH,
     SERVERS,
     Command,
@@ -27,6 +30,7 @@ from emulator.workloads.spec import (
     Credentials,
     Mount,
 )
+from emulator.workloads.toolbox import EVERYWHERE as TOOLS_EVERYWHERE
 from emulator.workloads.toolbox import SERVERS as SERVER_TOOLS
 from emulator.workloads.volumes import Volumes
 
@@ -69,6 +73,8 @@ class Blueprint:
     termination_log: Path
     door: Path
     """The socket at which a container that has servers asks for one."""
+    ports: tuple[Declared, ...]
+    """Where its server is expected."""
     notices: tuple[str, ...]
 
     def specification(self) -> ContainerSpec:
@@ -140,9 +146,7 @@ class Workshop:
             interactive=bool(container.get("stdin")),
             available=available,
         )
-        first = _first_programs(chosen)
-        if first:
-            expanded["PATH"] = f"{first}:{expanded['PATH']}"
+        expanded["PATH"] = ":".join((*_first_programs(chosen), EVERYWHERE, expanded["PATH"]))
         termination_log = own / "termination-log"
         managed = self._managed_files(pod, hostname, mounts)
         writable = _writable(chosen, own, mounts)
@@ -171,6 +175,7 @@ class Workshop:
             },
             termination_log=termination_log,
             door=own / DOOR,
+            ports=ports_of(pod, container, self.objects),
             notices=notices,
         )
 
@@ -188,6 +193,7 @@ class Workshop:
         for tool in sorted(self.tools.glob("*")):
             if tool.is_file():
                 yield Mount(str(tool), f"/{tool.name}", read_only=True)
+        yield Mount(str(self.tools / TOOLS_EVERYWHERE), EVERYWHERE, read_only=True)
 
     def _servers(self, chosen: Plan, door: Path) -> Iterator[Mount]:
         """What a command line needs to start servers of the table."""
@@ -196,11 +202,11 @@ class Workshop:
             yield Mount(str(door), INSIDE)
 
 
-def _first_programs(chosen: Plan) -> str:
-    """The directory whose programs come before the host's."""
+def _first_programs(chosen: Plan) -> tuple[str, ...]:
+    """The directory whose programs come before all others."""
     if not isinstance(chosen, Run):
-        return ""
-    return BUSYBOX if chosen.busybox else SERVERS if chosen.has_servers else ""
+        return ()
+    return (BUSYBOX,) if chosen.busybox else (SERVERS,) if chosen.has_servers else ()
 
 
 @dataclass(frozen=True, slots=True)

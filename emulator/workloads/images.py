@@ -6,6 +6,7 @@ tools runs its command with the host's programs; anything else gets a stand-in o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,27 @@ class Run:
 
 
 Plan = Serve | Run
+
+_INTERPRETERS = frozenset(
+    [
+        "bash",
+        "bundle",
+        "dotnet",
+        "java",
+        "node",
+        "nodejs",
+        "npm",
+        "perl",
+        "php",
+        "python",
+        "python3",
+        "ruby",
+        "sh",
+        "yarn",
+    ]
+)
+"""Programs of which this machine may have its own, but not what they are told to run."""
+_INLINE = re.compile(r"--eval|-[a-z]*[cem]")
 
 
 def _server(program: ProgramFactory, *executables: str, writable: Mapping[str, str] | None = None) -> Server:
@@ -141,9 +163,14 @@ _BY_EXECUTABLE: Mapping[str, Server] = {
 
 def image_named(reference: str) -> Server | Tools | None:
     """The table's entry for an image reference, whatever its registry, tag or digest."""
+    return next((IMAGES[name] for name in image_names(reference) if name in IMAGES), None)
+
+
+def image_names(reference: str) -> tuple[str, str]:
+    """The names by which tables know an image: with its organisation, and without."""
     parts = reference.partition("@")[0].split("/")
     parts[-1] = parts[-1].partition(":")[0]
-    return IMAGES.get("/".join(parts[-2:])) or IMAGES.get(parts[-1])
+    return "/".join(parts[-2:]), parts[-1]
 
 
 def server_named(executable: str) -> Server | None:
@@ -195,12 +222,31 @@ def _of_command(
         server = _BY_EXECUTABLE.get(name)
     if server is not None and not _is_one_shot(server, argv):
         return Serve(server.program, argv, argv[1:], {**server.writable, **writable})
-    if image is None and not available(argv[0]):
-        notice = f"there is no {argv[0]} on this machine: a stand-in answers on the declared ports"
+    missing = _missing(argv, available) if image is None else ""
+    if missing:
+        notice = f"there is no {missing} on this machine: a stand-in answers in its place"
         return Serve(stand_in, argv, argv[1:], writable, notice)
     if isinstance(image, Tools):
         return Run(argv, image.busybox, writable)
     return Run(argv, busybox=False, writable=writable, has_servers=True)
+
+
+def _missing(argv: tuple[str, ...], available: Callable[[str], bool]) -> str:
+    """What of a command line would have come with its image: the program or the script; empty if nothing."""
+    if not available(argv[0]):
+        return argv[0]
+    script = _script(argv) if _basename(argv[0]) in _INTERPRETERS else ""
+    return script if script and not available(script if "/" in script else f"./{script}") else ""
+
+
+def _script(argv: tuple[str, ...]) -> str:
+    """The file that an interpreter is to run; empty for one that is told what to do in its options."""
+    for word in argv[1:]:
+        if _INLINE.fullmatch(word):
+            return ""
+        if not word.startswith("-"):
+            return word
+    return ""
 
 
 def _of_server(

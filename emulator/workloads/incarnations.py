@@ -17,7 +17,7 @@ from emulator.workloads.containers import Containers, Process, StartError
 from emulator.workloads.door import Door
 from emulator.workloads.images import Run, Serve
 from emulator.workloads.logs import Log
-from emulator.workloads.servers.program import Context, Declared, Program, ProgramError
+from emulator.workloads.servers.program import Context, Program, ProgramError
 from emulator.workloads.servers.serving import Serving
 
 _START_FAILED = 128
@@ -244,10 +244,7 @@ def make_context(
         addresses=[address for address in addresses if address],
         arguments=arguments,
         environment=blueprint.environment,
-        ports=[
-            Declared(port["containerPort"], port.get("protocol") or "TCP", port.get("name") or "")
-            for port in container.get("ports") or ()
-        ],
+        ports=blueprint.ports,
         netns=place.netns,
         log=log.line,
         exit=end,

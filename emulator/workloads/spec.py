@@ -28,6 +28,8 @@ DEFAULT_CAPABILITIES = frozenset(
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BUSYBOX = "/busybox"
 """Where images made of busybox find its applets, before the host's programs."""
+EVERYWHERE = "/tools"
+"""Where all containers find programs of ours that come before the host's."""
 SERVERS = "/servers"
 """Where images of servers find programs by their servers' names."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from emulator.workloads.images import server_executables
@@ -15,7 +16,11 @@ BUSYBOX_TOOLS = "busybox"
 """The directory of those that only busybox images find."""
 SERVERS = "servers"
 """The directory of those that stand for server programs."""
+EVERYWHERE = "everywhere"
+"""The directory of those that all containers find first."""
 _SERVER = "server"
+_PACKAGES = "packages"
+_PACKAGE_MANAGERS = ("apk", "apt", "apt-get", "dnf", "microdnf", "pip", "pip3", "yum", "zypper")
 _SOURCE = Path(__file__).parent / "tools"
 
 
@@ -24,6 +29,8 @@ def install(directory: Path) -> None:
     if directory.exists():
         shutil.rmtree(directory)
     interpreter = _interpreter()
+    for part in (SERVERS, EVERYWHERE):
+        (directory / part).mkdir(parents=True)
     for program in sorted(_SOURCE.rglob("[a-z]*.py")):
         target = (directory / program.relative_to(_SOURCE)).with_suffix("")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -31,11 +38,21 @@ def install(directory: Path) -> None:
             _, _, rest = program.read_text().partition("\n")
             target.write_text(f"#!{interpreter} -ISs\n{rest}")
             target.chmod(0o755)
-    servers = directory / SERVERS
-    servers.mkdir()
-    for name in server_executables() if interpreter is not None else ():
-        os.link(directory / _SERVER, servers / name)
-    (directory / _SERVER).unlink(missing_ok=True)
+    if interpreter is None:
+        return
+    _rename(directory / _SERVER, [directory / SERVERS / name for name in server_executables()])
+    everywhere = directory / EVERYWHERE
+    _rename(everywhere / _PACKAGES, [everywhere / name for name in _PACKAGE_MANAGERS])
+    python = shutil.which("python3", path=PATH)
+    if python and not shutil.which("python", path=PATH):
+        (everywhere / "python").symlink_to(python)
+
+
+def _rename(program: Path, names: Iterable[Path]) -> None:
+    """Let `program` be found under all `names`, and no longer under its own."""
+    for name in names:
+        os.link(program, name)
+    program.unlink()
 
 
 def _interpreter() -> str | None:

@@ -6,12 +6,13 @@ import json
 import mimetypes
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
 from emulator.workloads.servers.arguments import Flags
+from emulator.workloads.servers.nginx_conf import configured_ports
 from emulator.workloads.servers.program import Context, HttpListener, Program, Request, Response
 
 NGINX_ROOT = "/usr/share/nginx/html"
@@ -44,19 +45,22 @@ class _Site:
     server: str
 
 
+_NGINX = _Site(NGINX_ROOT, NGINX_WELCOME, "nginx/1.27.0")
+
+
 def nginx(context: Context) -> Program:
-    """nginx: files below its document root, on port 80."""
-    return _files(context, 80, _Site(NGINX_ROOT, NGINX_WELCOME, "nginx/1.27.0"))
+    """nginx: files below its document root, on port 80 or those that a mounted configuration listens on."""
+    return _files(context, configured_ports(context) or (80,), _NGINX)
 
 
 def nginx_unprivileged(context: Context) -> Program:
     """nginx as the unprivileged and Bitnami images run it."""
-    return _files(context, 8080, _Site(NGINX_ROOT, NGINX_WELCOME, "nginx/1.27.0"))
+    return _files(context, configured_ports(context) or (8080,), _NGINX)
 
 
 def httpd(context: Context) -> Program:
     """Apache: files below its document root, on port 80."""
-    return _files(context, 80, _Site(HTTPD_ROOT, HTTPD_WELCOME, "Apache/2.4.62 (Unix)"))
+    return _files(context, (80,), _Site(HTTPD_ROOT, HTTPD_WELCOME, "Apache/2.4.62 (Unix)"))
 
 
 def whoami(context: Context) -> Program:
@@ -182,13 +186,13 @@ def podinfo(context: Context) -> Program:
     return Program((HttpListener(port, answer),))
 
 
-def _files(context: Context, port: int, site: _Site) -> Program:
+def _files(context: Context, ports: Sequence[int], site: _Site) -> Program:
     async def answer(request: Request) -> Response:
         response = _file(context, site, request)
         context.log(_access_line(request, response))
         return response
 
-    return Program((HttpListener(port, answer, site.server),))
+    return Program(tuple(HttpListener(port, answer, site.server) for port in ports))
 
 
 def _file(context: Context, site: _Site, request: Request) -> Response:

@@ -53,6 +53,8 @@ def test_an_organisation_may_make_a_difference() -> None:
         ("corp/shop", {}, stand_in, ()),
         ("corp/shop", {"args": "--serve"}, stand_in, ("--serve",)),
         ("corp/shop", {"command": "/app/server --port 1"}, stand_in, ("--port", "1")),
+        ("corp/shop", {"command": "python3 -u app.py"}, stand_in, ("-u", "app.py")),
+        ("corp/shop", {"command": "sh /entrypoint.sh"}, stand_in, ("/entrypoint.sh",)),
     ],
 )
 def test_servers_are_played(

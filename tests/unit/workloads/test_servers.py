@@ -230,3 +230,25 @@ def test_postgres_takes_a_client_in() -> None:
 def test_mysql_greets_first() -> None:
     greeting = converse(databases.mysql(context()), b"")
     assert greeting[4:].startswith(b"\x0a8.4.2\0")
+
+
+@pytest.mark.parametrize(
+    ("files", "ports"),
+    [
+        ({}, [80]),
+        ({"nginx.conf": "server { listen 8080; listen [::]:8080 default_server; }"}, [8080]),
+        ({"nginx.conf": "# listen 1;\nlisten 0.0.0.0:81;\nlisten unix:/run/x.sock;"}, [81]),
+        (
+            {"conf.d/a.conf": "listen 82;", "conf.d/b.conf": "listen\t83 ssl;", "conf.d/c": "listen 84;"},
+            [82, 83],
+        ),
+    ],
+)
+def test_nginx_listens_where_its_configuration_says(
+    files: dict[str, str], ports: list[int], tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    program = web.nginx(context(locate=lambda path: tmp_path / path.removeprefix("/etc/nginx/")))
+    assert [listener.port for listener in program.listeners] == ports

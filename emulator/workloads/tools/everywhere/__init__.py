@@ -1,0 +1,1 @@
+"""Programs that containers of every image find before this machine's own of the same name."""
