@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 import time
 import warnings
@@ -38,6 +37,8 @@ from ryu.base import app_manager  # noqa: E402, I001 - the order matters
 from ryu import cfg  # noqa: E402
 from ryu.controller import controller  # noqa: E402
 from ryu.lib import hub  # noqa: E402
+
+from emulator.linux.supervision import notify_ready  # noqa: E402
 
 HOST, PORT = "127.0.0.1", 6653
 CLUSTER_CONTROLLER = "controllers.cluster_controller"
@@ -67,16 +68,6 @@ class _AnnouncingServer(hub.StreamServer):  # type: ignore[misc]
     def serve_forever(self) -> Any:
         notify_ready()
         return super().serve_forever()
-
-
-def notify_ready() -> None:
-    """Send `READY=1` to the supervisor, if there is one (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        if address.startswith("@"):
-            address = "\0" + address[1:]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
-            notifier.sendto(b"READY=1", address)
 
 
 def _round() -> int:

@@ -15,8 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from emulator.sandbox import kernel
-from emulator.sandbox.kernel import MountFlag, Namespace
+from emulator.linux import mounts, namespaces
+from emulator.linux.mounts import MountFlag
+from emulator.linux.namespaces import Namespace
 
 USER = 59_999
 FIRST_SUBORDINATE = 200_000
@@ -44,9 +45,9 @@ def main() -> int:
 
 def _become(stage: Path, home: Path, *, subordinate: bool) -> None:
     project = Path.cwd()
-    kernel.unshare(Namespace.MOUNT)
-    kernel.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
-    tree = kernel.clone_tree(str(project))
+    namespaces.unshare(Namespace.MOUNT)
+    mounts.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
+    tree = mounts.clone_tree(str(project))
     _bind(_device(stage / "tun"), "/dev/net/tun")
     ids = f"{NAME}:{FIRST_SUBORDINATE}:65536\n" if subordinate else ""
     for path, line in {
@@ -61,9 +62,9 @@ def _become(stage: Path, home: Path, *, subordinate: bool) -> None:
             _bind(copy, path)
     closed = [parent for parent in project.parents if not parent.stat().st_mode & stat.S_IXOTH]
     if closed:
-        kernel.mount("tests", str(closed[-1]), "tmpfs", MountFlag.NO_SUID, "mode=755")
+        mounts.mount("tests", str(closed[-1]), "tmpfs", MountFlag.NO_SUID, "mode=755")
         project.mkdir(parents=True, exist_ok=True)
-        kernel.attach_tree(tree, str(project))
+        mounts.attach_tree(tree, str(project))
     os.setgroups([])
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)
@@ -78,7 +79,7 @@ def _device(path: Path) -> Path:
 
 
 def _bind(source: Path, target: str) -> None:
-    kernel.mount(str(source), target, None, MountFlag.BIND)
+    mounts.mount(str(source), target, None, MountFlag.BIND)
 
 
 def _environment(home: Path) -> dict[str, str]:

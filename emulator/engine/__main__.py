@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -15,15 +14,8 @@ from aiohttp import web
 
 from emulator.engine.daemon import Engine
 from emulator.engine.front import make_front
+from emulator.linux.supervision import notify_ready
 from emulator.sandbox import inherited_listeners
-
-
-def notify_ready() -> None:
-    """Tell the supervisor (sd_notify) that requests are answered."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.sendto(b"READY=1", address.replace("@", "\0", 1))
 
 
 async def serve(run_dir: Path) -> None:

@@ -6,7 +6,6 @@ A thread that enters a netns ends there; no thread that the caller owns ever mov
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,15 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from emulator.linux import mounts, namespaces
+from emulator.linux.mounts import MountFlag
+from emulator.linux.namespaces import Namespace
 from emulator.network.names import NETNS_DIRECTORY
 
-_CLONE_NEWNET = 0x40000000
-_MS_BIND = 0x1000
-_MNT_DETACH = 2
-_OWN_NETNS = b"/proc/thread-self/ns/net"
+_OWN_NETNS = "/proc/thread-self/ns/net"
 _THREADS = 2
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _Result = TypeVar("_Result")
 
 SYSCTLS: Mapping[str, tuple[str, ...]] = {
@@ -69,7 +67,8 @@ def remove(names: Iterable[str]) -> None:
     """Take the names away; a namespace goes when its last process does. Content when there is none."""
     for name in names:
         path = NETNS_DIRECTORY / name
-        _libc.umount2(os.fsencode(path), _MNT_DETACH)
+        with contextlib.suppress(OSError):
+            mounts.unmount(str(path))
         path.unlink(missing_ok=True)
 
 
@@ -108,7 +107,7 @@ def in_threads(calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
 
 def leave() -> None:
     """Take the calling thread into a new, nameless netns."""
-    _checked(_libc.unshare(_CLONE_NEWNET), "make a network namespace")
+    namespaces.unshare(Namespace.NET)
 
 
 def _create(name: str) -> None:
@@ -116,17 +115,11 @@ def _create(name: str) -> None:
     path.touch(exist_ok=True)
     leave()
     settle(SYSCTLS)
-    _checked(
-        _libc.mount(_OWN_NETNS, os.fsencode(path), None, _MS_BIND, None), f"name the network namespace {name}"
-    )
+    mounts.mount(_OWN_NETNS, str(path), flags=MountFlag.BIND)
 
 
 def _enter(path: Path, call: Callable[[], _Result]) -> _Result:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _checked(_libc.setns(file, _CLONE_NEWNET), f"enter the network namespace {path}")
-    finally:
-        os.close(file)
+    namespaces.enter_netns(path)
     return call()
 
 
@@ -138,9 +131,3 @@ def settle(sysctls: Mapping[str, tuple[str, ...]]) -> None:
                 file.write(value)
                 file.flush()
                 break
-
-
-def _checked(result: int, purpose: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{purpose}: {os.strerror(number)}")

@@ -8,8 +8,6 @@ came before something the caller has already seen, without any waiting.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import socket
 import struct
 import threading
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, partial
 
+from emulator.linux.calls import checked, libc
 from emulator.probes import bpf
 from emulator.probes.headers import Datagram, Headers, datagram, decode
 from emulator.probes.netns import within
@@ -33,7 +32,6 @@ _SO_TIMESTAMPNS = 35
 _BUFFER = 8 << 20
 _PACKET_OUTGOING = 4
 _BATCH = 256
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Direction(StrEnum):
@@ -148,9 +146,7 @@ def _packet_socket(interface: str, program: bpf.Program) -> socket.socket:
 def _bind(sock: socket.socket, index: int) -> None:
     """Bind to an interface, or with 0 to all of them, which `socket.bind` has no words for."""
     address = struct.pack("=HHiHBB8s", socket.AF_PACKET, socket.htons(_ETH_P_ALL), index, 0, 0, 0, b"")
-    if _LIBC.bind(sock.fileno(), address, len(address)) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    checked("bind a packet socket", libc.bind(sock.fileno(), address, len(address)))
 
 
 def _details(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:

@@ -8,28 +8,14 @@ which leaves no thread behind that could be in the wrong namespace.
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-_CLONE_NEWNET = 0x40000000
-_LIBC = ctypes.CDLL(None, use_errno=True)
+from emulator.linux.namespaces import enter_netns
 
 T = TypeVar("T")
-
-
-def enter(netns: Path) -> None:
-    """Move the calling thread into `netns` for good. Raises OSError."""
-    descriptor = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(netns))
-    finally:
-        os.close(descriptor)
 
 
 async def within(netns: Path | None, work: Callable[[], T]) -> T:
@@ -51,7 +37,7 @@ async def within(netns: Path | None, work: Callable[[], T]) -> T:
     def body() -> None:
         try:
             if netns is not None:
-                enter(netns)
+                enter_netns(netns)
             value = work()
         except BaseException as error:
             loop.call_soon_threadsafe(settle, None, error)

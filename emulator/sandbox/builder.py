@@ -7,13 +7,12 @@ process is there, which then belongs to the janitor.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Sequence
 
-from emulator.sandbox import kernel
+from emulator.linux import namespaces, processes
+from emulator.linux.namespaces import Namespace
 from emulator.sandbox.filesystem import Step, finish, prepare
 from emulator.sandbox.identity import Identity, IdMap, become_root, write_maps
-from emulator.sandbox.kernel import Namespace
 from emulator.sandbox.openvswitch import DIRECTORY
 from emulator.sandbox.pipes import Rendezvous
 
@@ -27,10 +26,10 @@ def build(
 
     Returns in the short-lived process. The other side of `janitor` must answer with `serve`.
     """
-    kernel.unshare(Namespace.MOUNT)
+    namespaces.unshare(Namespace.MOUNT)
     prepare(steps, root=identity.root, users=_user_namespace(identity))
-    kernel.unshare(SANDBOX)
-    kernel.allow_inspection()
+    namespaces.unshare(SANDBOX)
+    processes.allow_inspection()
     janitor.say(b"m")
     janitor.hear()
     become_root()
@@ -40,8 +39,8 @@ def build(
         return
     # Only when the janitor is the parent does its death count as this process's parent's.
     janitor.hear()
-    kernel.allow_inspection()
-    kernel.die_with_parent(signal.SIGKILL)
+    processes.allow_inspection()
+    processes.die_with_parent()
     finish(DIRECTORY)
     os.execve(argv[0], list(argv), env)
 
@@ -65,7 +64,7 @@ def _user_namespace(identity: Identity) -> int | None:
     child = os.fork()
     if child == 0:
         try:
-            kernel.unshare(Namespace.USER)
+            namespaces.unshare(Namespace.USER)
             theirs.say(b"m")
             ours.close()
             theirs.hear()

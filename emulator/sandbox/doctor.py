@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.sandbox import kernel, openvswitch
+from emulator.linux import mounts, namespaces
+from emulator.linux.namespaces import Namespace
+from emulator.sandbox import openvswitch
 from emulator.sandbox.errors import SandboxError
 from emulator.sandbox.identity import has_admin_rights, identify
-from emulator.sandbox.kernel import Namespace
 from emulator.sandbox.launching import launch
 from emulator.sandbox.sandbox import Sandbox
 
@@ -120,11 +121,11 @@ def _namespaces() -> Trial:
 def _use_namespaces() -> None:
     """Fails where namespaces are forbidden, and where they exist without the rights that belong to them."""
     kinds = Namespace.MOUNT | Namespace.NET
-    kernel.unshare(kinds if has_admin_rights() else kinds | Namespace.USER)
-    flags = kernel.MountFlag.RECURSIVE | kernel.MountFlag.PRIVATE
-    kernel.mount(None, "/", None, flags)
-    os.close(kernel.clone_tree("/"))
-    kernel.change_tree("/", add=kernel.MountAttribute.READ_ONLY)
+    namespaces.unshare(kinds if has_admin_rights() else kinds | Namespace.USER)
+    flags = mounts.MountFlag.RECURSIVE | mounts.MountFlag.PRIVATE
+    mounts.mount(None, "/", None, flags)
+    os.close(mounts.clone_tree("/"))
+    mounts.change_tree("/", add=mounts.MountAttribute.READ_ONLY)
 
 
 def _how_to_mend_namespaces() -> str:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from emulator.sandbox import kernel
-from emulator.sandbox.kernel import MountAttribute, MountFlag
+from emulator.linux import mounts
+from emulator.linux.mounts import MountAttribute, MountFlag
 from emulator.sandbox.places import RUN
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -88,36 +88,36 @@ def prepare(steps: Sequence[Step], *, root: int, users: int | None) -> None:
     `root` is the id of the sandbox's root; `users` a descriptor of a user namespace with the sandbox's map,
     through which files of the host's root are seen as the sandbox's root's (None where they already are).
     """
-    kernel.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
+    mounts.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
     trees = {step: _take(step, users) for step in steps if isinstance(step, Expose)}
-    devices = {name: kernel.clone_tree(f"/dev/{name}") for name in _DEVICES if os.path.exists(f"/dev/{name}")}
-    tun = kernel.clone_tree("/dev/net/tun") if os.path.exists("/dev/net/tun") else None
-    kernel.change_tree("/", add=MountAttribute.READ_ONLY | MountAttribute.NO_SUID)
+    devices = {name: mounts.clone_tree(f"/dev/{name}") for name in _DEVICES if os.path.exists(f"/dev/{name}")}
+    tun = mounts.clone_tree("/dev/net/tun") if os.path.exists("/dev/net/tun") else None
+    mounts.change_tree("/", add=MountAttribute.READ_ONLY | MountAttribute.NO_SUID)
     for own in filter(os.path.ismount, ("/proc", "/sys")):
         # Where the host's is locked read-only, the kernel lets nobody inside mount a writable one for itself.
-        kernel.change_tree(own, remove=MountAttribute.READ_ONLY)
+        mounts.change_tree(own, remove=MountAttribute.READ_ONLY)
     for step in steps:
         if isinstance(step, Hide):
             if os.path.isdir(step.path):  # else an outer one hides it already
                 _mount_empty(step.path, step.mode, root)
         else:
             os.makedirs(step.at, exist_ok=True)
-            kernel.attach_tree(trees[step], step.at)
+            mounts.attach_tree(trees[step], step.at)
     _make_devices(devices, tun, root)
 
 
 def _take(step: Expose, users: int | None) -> int:
-    tree = kernel.clone_tree(step.path)
+    tree = mounts.clone_tree(step.path)
     if step.writable:
         return tree
-    kernel.change_tree(tree, add=MountAttribute.READ_ONLY | MountAttribute.NO_SUID)
+    mounts.change_tree(tree, add=MountAttribute.READ_ONLY | MountAttribute.NO_SUID)
     if users is not None:
         try:
-            kernel.change_tree(tree, add=MountAttribute.ID_MAPPED, users=users)
+            mounts.change_tree(tree, add=MountAttribute.ID_MAPPED, users=users)
         except OSError as error:
             # Then files that only root may read stay out of reach; a file system without this feature is no
             # reason to stop.
-            if not kernel.is_unsupported(error):
+            if not mounts.is_unsupported(error):
                 raise
     return tree
 
@@ -125,14 +125,14 @@ def _take(step: Expose, users: int | None) -> int:
 def _mount_empty(
     path: str, mode: int, root: int, flags: MountFlag = MountFlag.NO_SUID | MountFlag.NO_DEV
 ) -> None:
-    kernel.mount("mininetes", path, "tmpfs", flags, f"mode={mode:o},uid={root},gid={root}")
+    mounts.mount("mininetes", path, "tmpfs", flags, f"mode={mode:o},uid={root},gid={root}")
 
 
 def _make_devices(devices: dict[str, int], tun: int | None, root: int) -> None:
     _mount_empty("/dev", 0o755, root, MountFlag.NO_SUID)
     for name, tree in devices.items():
         os.close(os.open(f"/dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
-        kernel.attach_tree(tree, f"/dev/{name}")
+        mounts.attach_tree(tree, f"/dev/{name}")
     for name, target in _DEVICE_LINKS.items():
         os.symlink(target, f"/dev/{name}")
     for name in ("net", "pts", "shm"):
@@ -148,7 +148,7 @@ def _make_devices(devices: dict[str, int], tun: int | None, root: int) -> None:
             os.unlink("/dev/net/tun")
         if tun is not None:
             os.close(os.open("/dev/net/tun", os.O_CREAT | os.O_WRONLY, 0o666))
-            kernel.attach_tree(tun, "/dev/net/tun")
+            mounts.attach_tree(tun, "/dev/net/tun")
 
 
 def finish(openvswitch: str) -> None:
@@ -156,10 +156,10 @@ def finish(openvswitch: str) -> None:
 
     `openvswitch` is the directory that tools find the daemons' sockets in without being told.
     """
-    kernel.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
+    mounts.mount(None, "/", None, MountFlag.RECURSIVE | MountFlag.PRIVATE)
     guarded = MountFlag.NO_SUID | MountFlag.NO_DEV | MountFlag.NO_EXEC
-    kernel.mount("proc", "/proc", "proc", guarded)
-    kernel.mount(
+    mounts.mount("proc", "/proc", "proc", guarded)
+    mounts.mount(
         "devpts",
         "/dev/pts",
         "devpts",
@@ -167,9 +167,9 @@ def finish(openvswitch: str) -> None:
         "newinstance,ptmxmode=0666,mode=620",
     )
     try:
-        kernel.mount("sysfs", "/sys", "sysfs", guarded | MountFlag.READ_ONLY)
+        mounts.mount("sysfs", "/sys", "sysfs", guarded | MountFlag.READ_ONLY)
     except PermissionError:
         # Inside another container: rather no /sys than one that shows the host's interfaces.
-        kernel.mount("mininetes", "/sys", "tmpfs", guarded | MountFlag.READ_ONLY)
+        mounts.mount("mininetes", "/sys", "tmpfs", guarded | MountFlag.READ_ONLY)
     os.makedirs("/run/netns", exist_ok=True)
     os.symlink(openvswitch, "/run/openvswitch")

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from emulator.linux.processes import reaped
+from emulator.linux.supervision import NOTIFY_SOCKET
 from emulator.sandbox import listeners
 from emulator.sandbox.answers import Conversation, status, waited
 from emulator.sandbox.control import Message, listen
@@ -153,7 +155,7 @@ class Init:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
         if unit.name in self._notify:
-            env["NOTIFY_SOCKET"] = _notify_path(unit.name)
+            env[NOTIFY_SOCKET] = _notify_path(unit.name)
         if unit.listens:
             places = range(_FIRST_LISTENER, _FIRST_LISTENER + len(self._listeners))
             actions += [
@@ -173,15 +175,9 @@ class Init:
         self._supervisor.started(unit.name, pid, time.monotonic())
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, end in reaped():
             if life := self._supervisor.named(pid):
-                self._on_exit(life, os.waitstatus_to_exitcode(status))
+                self._on_exit(life, os.waitstatus_to_exitcode(end))
 
     def _on_exit(self, life: Life, code: int) -> None:
         unit = life.unit

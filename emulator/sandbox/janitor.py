@@ -18,14 +18,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.sandbox import kernel
+from emulator.linux import namespaces, processes
+from emulator.linux.namespaces import Namespace
 from emulator.sandbox.builder import build, serve
 from emulator.sandbox.control import listen
 from emulator.sandbox.errors import SandboxError
 from emulator.sandbox.filesystem import plan
 from emulator.sandbox.identity import Identity, become_root
 from emulator.sandbox.init import InitConfig
-from emulator.sandbox.kernel import Namespace
 from emulator.sandbox.order import Order, python_argv
 from emulator.sandbox.pipes import Rendezvous, write_line
 
@@ -51,24 +51,24 @@ class Ends:
 def become_preparer(identity: Identity, launcher: Rendezvous) -> None:
     """Take the rights of the preparing step; the launcher, asked by a message, writes the maps if need be."""
     if identity.outer is not None:
-        kernel.unshare(Namespace.USER)
-        kernel.allow_inspection()
+        namespaces.unshare(Namespace.USER)
+        processes.allow_inspection()
         launcher.say(b"m")
         launcher.hear()
         become_root()
-        kernel.allow_inspection()
+        processes.allow_inspection()
 
 
 def work(order: Order, identity: Identity, ends: Ends) -> None:
     """The janitor's whole life, in a child of the launcher."""
-    kernel.name_process("mn-janitor")
+    processes.name_process("mn-janitor")
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     keep_logs = False
     try:
         become_preparer(identity, ends.launcher)
-        kernel.adopt_orphans()
+        processes.adopt_orphans()
         empty(Path(order.run_dir))
         keep_logs = _hold(order, identity, ends)
     except (OSError, EOFError, SandboxError) as error:

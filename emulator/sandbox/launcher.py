@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.sandbox import janitor, kernel
+from emulator.linux import processes
+from emulator.sandbox import janitor
 from emulator.sandbox.errors import SandboxError
 from emulator.sandbox.identity import Identity, identify, map_outer
 from emulator.sandbox.order import Order
@@ -181,7 +182,7 @@ def _start_janitor(order: Order, identity: Identity, channel: int) -> _Held:
 def main(arguments: Sequence[str]) -> None:
     """Hold one sandbox; the one argument is the descriptor of the channel to whoever wants it."""
     channel = Lines(int(arguments[0]))
-    kernel.name_process("mn-launcher")
+    processes.name_process("mn-launcher")
     order = _read_order(channel)
     try:
         lock(Path(order.run_dir))

@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from emulator.api.objects import JsonObject
+from emulator.linux.capabilities import Capability
 from emulator.workloads.door import INSIDE
 from emulator.workloads.environment import expand, variables_of
 from emulator.workloads.exposure import ports_of
 from emulator.workloads.hosts import Dns, hosts_file, kernel_hostname_of, resolv_conf
 from emulator.workloads.images import Plan, Run, plan
-from emulator.workloads.linux import Capability
 from emulator.workloads.references import MissingReferenceError, Objects
 from emulator.workloads.rootfs import SHARED_DIRECTORIES
 from emulator.workloads.servers.program import Declared

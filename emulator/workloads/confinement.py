@@ -9,8 +9,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-from emulator.workloads import linux
-from emulator.workloads.linux import Capability, Namespace
+from emulator.linux import capabilities, namespaces, processes
+from emulator.linux.capabilities import Capability
+from emulator.linux.namespaces import Namespace
 from emulator.workloads.rootfs import Template
 from emulator.workloads.spec import Command, ContainerSpec, Credentials
 
@@ -34,12 +35,12 @@ def become(title: str, furnish: Callable[[], NoReturn], watch: Callable[[int], N
     `furnish` builds the container in a child process, `watch` is what this one does with that child:
     it stays for as long as the container, so it touches as little of the spawner's memory as it can.
     """
-    linux.unshare(Namespace.MOUNT | Namespace.UTS | Namespace.IPC)
+    namespaces.unshare(Namespace.MOUNT | Namespace.UTS | Namespace.IPC)
     child = os.fork()
     if child == 0:
         furnish()
-    linux.set_name(title.rpartition("/")[2])
-    linux.forbid_inspection()
+    processes.name_process(title.rpartition("/")[2])
+    processes.forbid_inspection()
     _confine(_OVERSEER)
     _close_all()
     watch(child)
@@ -115,13 +116,13 @@ def run(command: Command) -> NoReturn:
 
 def _confine(credentials: Credentials) -> None:
     """Give up every right that `credentials` does not name."""
-    linux.limit_bounding_set(credentials.capabilities)
+    capabilities.limit_bounding_set(credentials.capabilities)
     if credentials.uid or credentials.gid or credentials.groups:
         os.setgroups(credentials.groups)
         os.setresgid(credentials.gid, credentials.gid, credentials.gid)
         os.setresuid(credentials.uid, credentials.uid, credentials.uid)
-    linux.limit_capabilities(credentials.capabilities)
-    linux.renounce_privileges()
+    capabilities.limit_capabilities(credentials.capabilities)
+    processes.renounce_privileges()
 
 
 def _hand_over(stream: int, uid: int) -> None:
@@ -144,8 +145,7 @@ def _status_of(child: int) -> int:
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
-            code = os.waitstatus_to_exitcode(status)
-            return 128 - code if code < 0 else code
+            return processes.shell_status(status)
 
 
 def _explain(command: Command, error: OSError) -> str:

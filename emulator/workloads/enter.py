@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from emulator.workloads import linux
+from emulator.linux import namespaces, processes
+from emulator.linux.namespaces import Namespace
 from emulator.workloads.confinement import CANNOT_EXECUTE, NOT_FOUND, run
-from emulator.workloads.linux import Namespace
 from emulator.workloads.spec import Command, decode_command
 
 _CONTAINER = Namespace.MOUNT | Namespace.UTS | Namespace.IPC | Namespace.NET
@@ -29,7 +29,7 @@ def main() -> int:
     command = replace(decode_command(Path(specification).read_bytes()), argv=tuple(argv))
     try:
         handle = os.pidfd_open(int(pid))
-        linux.set_namespace(handle, Namespace.PID)
+        namespaces.setns(handle, Namespace.PID)
     except OSError:
         print("the container does not run any more", file=sys.stderr)
         return 1
@@ -43,7 +43,7 @@ def _become(command: Command, handle: int) -> NoReturn:
     """Enter the rest of the container and turn into the command."""
     status = CANNOT_EXECUTE
     try:
-        linux.set_namespace(handle, _CONTAINER)
+        namespaces.setns(handle, _CONTAINER)
         os.close(handle)
         run(command)
     except OSError as error:
@@ -62,5 +62,4 @@ def _wait(child: int) -> int:
 
     for number in _FORWARDED:
         signal.signal(number, forward)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return 128 - code if code < 0 else code
+    return processes.shell_status(os.waitpid(child, 0)[1])

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import PurePosixPath
 
-from emulator.workloads import linux
-from emulator.workloads.linux import MountFlag
+from emulator.linux import mounts
+from emulator.linux.mounts import MountFlag
 
 
 def make_place(path: str, *, directory: bool) -> None:
@@ -26,14 +26,14 @@ def lay_over(upper: str, lower: str, target: str, *, lower_inside: str) -> None:
 
     `lower_inside` is where the container sees `lower` too.
     """
-    flags = MountFlag.RDONLY | MountFlag.NOSUID | MountFlag.NODEV
+    flags = MountFlag.READ_ONLY | MountFlag.NO_SUID | MountFlag.NO_DEV
     try:
-        linux.mount("overlay", target, "overlay", flags, f"lowerdir={upper}:{lower}")
+        mounts.mount("overlay", target, "overlay", flags, f"lowerdir={upper}:{lower}")
     except OSError:
         # Old kernels cannot, nor can any where something is mounted below `lower`, as in a container.
         _link(upper, lower, target, PurePosixPath(lower_inside))
-        linux.bind(target, target)
-        linux.make_read_only(target)
+        mounts.bind(target, target)
+        mounts.make_read_only(target)
 
 
 def _link(upper: str, lower: str, target: str, lower_inside: PurePosixPath) -> None:

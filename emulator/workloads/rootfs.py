@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from emulator.workloads import linux
+from emulator.linux import mounts
+from emulator.linux.mounts import MountFlag
 from emulator.workloads.layers import lay_over, make_place
-from emulator.workloads.linux import MountFlag
 from emulator.workloads.spec import BUSYBOX, ContainerSpec, Mount
 
 SHARED_DIRECTORIES = frozenset(
@@ -36,8 +36,8 @@ _OLD = "/.old"
 _PLAIN = "/.host"
 """Where a container finds the host's directories of which it sees a changed version elsewhere."""
 _LINK_LIMIT = 40
-_QUIET = MountFlag.NOSUID | MountFlag.NODEV
-_INERT = _QUIET | MountFlag.NOEXEC
+_QUIET = MountFlag.NO_SUID | MountFlag.NO_DEV
+_INERT = _QUIET | MountFlag.NO_EXEC
 _READ_ONLY_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 _HIDDEN_PROC = ("acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "timer_list")
 _ROOT_SIZE = "size=256m,mode=755"
@@ -58,64 +58,64 @@ class Template:
         `busybox` is the path of the program, or empty where the host has none; programs in the directory
         `tools` replace its applets. Containers do not see the `hidden` directories. Raises OSError.
         """
-        linux.mount("", "/", flags=MountFlag.REC | MountFlag.PRIVATE)
+        mounts.mount(None, "/", flags=MountFlag.RECURSIVE | MountFlag.PRIVATE)
         programs = _read_programs(tools)
         run_descriptor = os.open(run_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         directories, links = _shared_entries()
         sources = {name: os.open(f"/{name}", os.O_PATH | os.O_CLOEXEC) for name in directories}
-        linux.mount("tmpfs", _SCRATCH, "tmpfs", _QUIET, "mode=755")
+        mounts.mount("tmpfs", _SCRATCH, "tmpfs", _QUIET, "mode=755")
         for path in (_HOST, _RUN, _BUSYBOX, _EMPTY, _SHADOW, _CONTAINER, "/dev", "/proc", "/sys", _OLD):
             os.mkdir(_SCRATCH + path)
         for name, descriptor in sources.items():
             os.mkdir(f"{_SCRATCH}{_HOST}/{name}")
-            linux.bind(f"/proc/self/fd/{descriptor}", f"{_SCRATCH}{_HOST}/{name}")
-            linux.make_read_only(f"{_SCRATCH}{_HOST}/{name}")
+            mounts.bind(f"/proc/self/fd/{descriptor}", f"{_SCRATCH}{_HOST}/{name}")
+            mounts.make_read_only(f"{_SCRATCH}{_HOST}/{name}")
             os.close(descriptor)
         for name, target in links:
             os.symlink(target, f"{_SCRATCH}{_HOST}/{name}")
-        linux.bind(f"/proc/self/fd/{run_descriptor}", _SCRATCH + _RUN)
+        mounts.bind(f"/proc/self/fd/{run_descriptor}", _SCRATCH + _RUN)
         os.close(run_descriptor)
         for name in ("proc", "sys"):
-            linux.bind(f"/{name}", f"{_SCRATCH}/{name}")
+            mounts.bind(f"/{name}", f"{_SCRATCH}/{name}")
         for path in (run_directory, *hidden):
             _hide(path, directories)
-        linux.mount("tmpfs", _SCRATCH + _EMPTY, "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
+        mounts.mount("tmpfs", _SCRATCH + _EMPTY, "tmpfs", _INERT | MountFlag.READ_ONLY, "size=4k")
         _make_devices(_SCRATCH + "/dev")
         _install_busybox(busybox, programs, _SCRATCH + _BUSYBOX)
-        linux.pivot_root(_SCRATCH, _SCRATCH + _OLD)
-        linux.unmount(_OLD)
+        mounts.pivot_root(_SCRATCH, _SCRATCH + _OLD)
+        mounts.unmount(_OLD)
         return cls(directories, links, run_directory)
 
     def enter(self, spec: ContainerSpec) -> None:
         """Build the root that `spec` asks for and move into it. The caller's mount, PID, UTS, IPC and
         network namespaces must be the container's. Raises OSError."""
-        linux.mount("tmpfs", _CONTAINER, "tmpfs", _QUIET, _ROOT_SIZE)
+        mounts.mount("tmpfs", _CONTAINER, "tmpfs", _QUIET, _ROOT_SIZE)
         placed = (Mount(self._outside(m.source), self._resolve(m.target), m.read_only) for m in spec.mounts)
-        mounts = sorted(placed, key=lambda mount: PurePosixPath(mount.target).parts)
-        self._fill(spec, mounts)
+        wanted = sorted(placed, key=lambda mount: PurePosixPath(mount.target).parts)
+        self._fill(spec, wanted)
         os.mkdir(_CONTAINER + _OLD)
-        linux.pivot_root(_CONTAINER, _CONTAINER + _OLD)
-        for mount in mounts:
+        mounts.pivot_root(_CONTAINER, _CONTAINER + _OLD)
+        for mount in wanted:
             _place(mount)
         if spec.read_only_root:
-            linux.mount("", "/", flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | _QUIET)
-        linux.unmount(_OLD)
+            mounts.mount(None, "/", flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.READ_ONLY | _QUIET)
+        mounts.unmount(_OLD)
         if not spec.read_only_root:
             os.rmdir(_OLD)
 
-    def _fill(self, spec: ContainerSpec, mounts: Iterable[Mount]) -> None:
+    def _fill(self, spec: ContainerSpec, wanted: Iterable[Mount]) -> None:
         """Everything of a container's root but its volumes."""
-        shadows = self._shadows(mounts)
+        shadows = self._shadows(wanted)
         for name in self.directories:
             os.mkdir(f"{_CONTAINER}/{name}")
             if name in shadows:
                 os.makedirs(f"{_CONTAINER}{_PLAIN}/{name}")
-                linux.bind(f"{_HOST}/{name}", f"{_CONTAINER}{_PLAIN}/{name}")
+                mounts.bind(f"{_HOST}/{name}", f"{_CONTAINER}{_PLAIN}/{name}")
                 lay_over(
                     shadows[name], f"{_HOST}/{name}", f"{_CONTAINER}/{name}", lower_inside=f"{_PLAIN}/{name}"
                 )
             else:
-                linux.bind(f"{_HOST}/{name}", f"{_CONTAINER}/{name}")
+                mounts.bind(f"{_HOST}/{name}", f"{_CONTAINER}/{name}")
         for name, target in self.links:
             os.symlink(target, f"{_CONTAINER}/{name}")
         if shadows:
@@ -130,7 +130,7 @@ class Template:
         os.symlink("/run", f"{_CONTAINER}/var/run")
         if spec.busybox:
             os.mkdir(_CONTAINER + BUSYBOX)
-            linux.bind(_BUSYBOX, _CONTAINER + BUSYBOX)
+            mounts.bind(_BUSYBOX, _CONTAINER + BUSYBOX)
         _mount_kernel_views(_CONTAINER)
 
     def _outside(self, source: str) -> str:
@@ -156,11 +156,11 @@ class Template:
                 return str(done)
         raise OSError(40, os.strerror(40), target)
 
-    def _shadows(self, mounts: Iterable[Mount]) -> dict[str, str]:
+    def _shadows(self, wanted: Iterable[Mount]) -> dict[str, str]:
         """Directories to lay over the host's, which hold the mount points that the host lacks."""
         shadows: dict[str, str] = {}
         covered: list[PurePosixPath] = []
-        for mount in mounts:
+        for mount in wanted:
             target = PurePosixPath(mount.target)
             top = target.parts[1] if len(target.parts) > 1 else ""
             if top not in self.directories or any(target.is_relative_to(upper) for upper in covered):
@@ -169,7 +169,7 @@ class Template:
             if os.path.lexists(f"{_HOST}{target}"):
                 continue
             if not shadows:
-                linux.mount("tmpfs", _SHADOW, "tmpfs", _QUIET, "mode=755,size=1m")
+                mounts.mount("tmpfs", _SHADOW, "tmpfs", _QUIET, "mode=755,size=1m")
             shadows[top] = f"{_SHADOW}/{top}"
             make_place(_SHADOW + mount.target, directory=os.path.isdir(mount.source.removeprefix(_OLD)))
         return shadows
@@ -190,14 +190,14 @@ def _shared_entries() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
 def _hide(path: str, directories: Iterable[str]) -> None:
     """Cover a directory that lies below one that containers see: sockets in it would be open to them."""
     if PurePosixPath(path).parts[1] in directories:
-        linux.mount("tmpfs", f"{_SCRATCH}{_HOST}{path}", "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
+        mounts.mount("tmpfs", f"{_SCRATCH}{_HOST}{path}", "tmpfs", _INERT | MountFlag.READ_ONLY, "size=4k")
 
 
 def _make_devices(directory: str) -> None:
-    linux.mount("tmpfs", directory, "tmpfs", MountFlag.NOSUID, "mode=755,size=64k")
+    mounts.mount("tmpfs", directory, "tmpfs", MountFlag.NO_SUID, "mode=755,size=64k")
     for name in _DEVICES:
         os.close(os.open(f"{directory}/{name}", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC))
-        linux.mount(f"/dev/{name}", f"{directory}/{name}", flags=MountFlag.BIND)
+        mounts.mount(f"/dev/{name}", f"{directory}/{name}", flags=MountFlag.BIND)
     # A read-only directory cannot be given a mount point later.
     os.close(os.open(f"{directory}/termination-log", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC))
     for name in ("shm", "pts"):
@@ -210,7 +210,9 @@ def _make_devices(directory: str) -> None:
         ("ptmx", "pts/ptmx"),
     ):
         os.symlink(target, f"{directory}/{name}")
-    linux.mount("", directory, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | MountFlag.NOSUID)
+    mounts.mount(
+        None, directory, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.READ_ONLY | MountFlag.NO_SUID
+    )
 
 
 def _read_programs(directory: str) -> dict[str, bytes]:
@@ -222,7 +224,7 @@ def _read_programs(directory: str) -> dict[str, bytes]:
 
 
 def _install_busybox(applets: str, programs: Mapping[str, bytes], directory: str) -> None:
-    linux.mount("tmpfs", directory, "tmpfs", _QUIET, "mode=755,size=1m")
+    mounts.mount("tmpfs", directory, "tmpfs", _QUIET, "mode=755,size=1m")
     if applets:
         pid = os.posix_spawn(applets, [applets, "--install", "-s", directory], {})
         if os.waitpid(pid, 0)[1]:
@@ -234,34 +236,34 @@ def _install_busybox(applets: str, programs: Mapping[str, bytes], directory: str
         with open(target, "wb") as file:
             file.write(content)
         os.chmod(target, 0o755)
-    linux.make_read_only(directory)
+    mounts.make_read_only(directory)
 
 
 def _mount_kernel_views(root: str) -> None:
     """`/dev`, `/proc` and `/sys`, of which nothing can be changed."""
     for name in ("dev", "proc", "sys"):
         os.mkdir(f"{root}/{name}")
-    linux.bind("/dev", f"{root}/dev")
-    linux.mount("tmpfs", f"{root}/dev/shm", "tmpfs", _INERT, "mode=1777,size=64m")
+    mounts.bind("/dev", f"{root}/dev")
+    mounts.mount("tmpfs", f"{root}/dev/shm", "tmpfs", _INERT, "mode=1777,size=64m")
     terminals = "ptmxmode=0666,mode=620"
-    linux.mount("devpts", f"{root}/dev/pts", "devpts", MountFlag.NOSUID | MountFlag.NOEXEC, terminals)
-    linux.mount("proc", f"{root}/proc", "proc", _INERT)
+    mounts.mount("devpts", f"{root}/dev/pts", "devpts", MountFlag.NO_SUID | MountFlag.NO_EXEC, terminals)
+    mounts.mount("proc", f"{root}/proc", "proc", _INERT)
     try:
-        linux.mount("sysfs", f"{root}/sys", "sysfs", _INERT | MountFlag.RDONLY)
+        mounts.mount("sysfs", f"{root}/sys", "sysfs", _INERT | MountFlag.READ_ONLY)
     except PermissionError:
         # A host that covers parts of its own /sys (a container does) forbids an uncovered one.
-        linux.mount("tmpfs", f"{root}/sys", "tmpfs", _INERT | MountFlag.RDONLY, "size=4k")
+        mounts.mount("tmpfs", f"{root}/sys", "tmpfs", _INERT | MountFlag.READ_ONLY, "size=4k")
     for name in _READ_ONLY_PROC:
         path = f"{root}/proc/{name}"
         if os.path.exists(path):
-            linux.bind(path, path)
-            linux.mount("", path, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | _INERT)
+            mounts.bind(path, path)
+            mounts.mount(None, path, flags=MountFlag.REMOUNT | MountFlag.BIND | MountFlag.READ_ONLY | _INERT)
     for name in _HIDDEN_PROC:
         path = f"{root}/proc/{name}"
         if os.path.isdir(path):
-            linux.bind(_EMPTY, path)
+            mounts.bind(_EMPTY, path)
         elif os.path.exists(path):
-            linux.bind("/dev/null", path)
+            mounts.bind("/dev/null", path)
 
 
 def _own_directory(path: str, mode: int, *, writable: bool) -> None:
@@ -269,15 +271,15 @@ def _own_directory(path: str, mode: int, *, writable: bool) -> None:
     os.mkdir(path)
     os.chmod(path, mode)
     if writable:
-        linux.bind(path, path)
+        mounts.bind(path, path)
 
 
 def _place(mount: Mount) -> None:
     if not os.path.exists(mount.target):
         make_place(mount.target, directory=os.path.isdir(mount.source))
-    linux.bind(mount.source, mount.target)
+    mounts.bind(mount.source, mount.target)
     if mount.read_only:
-        linux.make_read_only(mount.target)
+        mounts.make_read_only(mount.target)
 
 
 def _read_link(path: str) -> str | None:

@@ -28,9 +28,9 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from emulator.workloads import linux
+from emulator.linux import namespaces, processes
+from emulator.linux.namespaces import Namespace
 from emulator.workloads.confinement import become, exec_command, furnish, outlive, watch_over
-from emulator.workloads.linux import Namespace
 from emulator.workloads.rootfs import Template
 from emulator.workloads.spec import decode_command, decode_container
 
@@ -48,7 +48,7 @@ class Spawner:
         self._control = control
         self._template = template
         self._running: dict[int, int] = {}
-        self._line = linux.CommandLine()
+        self._line = processes.CommandLine()
         self._own_pids = os.pidfd_open(os.getpid())
         self._line.show(("mininetes: container spawner",))
 
@@ -92,7 +92,7 @@ class Spawner:
 
         def container() -> NoReturn:
             self._line.show(title)
-            linux.set_namespace(netns, Namespace.NET)
+            namespaces.setns(netns, Namespace.NET)
             become(title[0], build, watch)
 
         def build() -> NoReturn:
@@ -102,18 +102,18 @@ class Spawner:
                 os.write(report, str(error).encode())
                 os._exit(UNUSABLE)
 
-        linux.unshare(Namespace.PID)
+        namespaces.unshare(Namespace.PID)
         self._fork(number, container, report)
 
     def _exec(self, number: int, descriptors: Sequence[int]) -> None:
         specification, container, given, output, report = descriptors
 
         def command() -> NoReturn:
-            linux.set_namespace(container, _CONTAINER)
+            namespaces.setns(container, _CONTAINER)
             exec_command(decode_command(_contents(specification)), given, output, report)
 
         try:
-            linux.set_namespace(container, Namespace.PID)
+            namespaces.setns(container, Namespace.PID)
         except OSError as error:
             os.write(report, str(error).encode())
             self._answer({"exited": number, "status": UNUSABLE})
@@ -125,24 +125,17 @@ class Spawner:
         pid = os.fork()
         if pid == 0:
             _finish(body, report)
-        linux.set_namespace(self._own_pids, Namespace.PID)
+        namespaces.setns(self._own_pids, Namespace.PID)
         self._running[pid] = number
         handle = os.pidfd_open(pid)
         self._answer({"started": number}, handle)
         os.close(handle)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            code = os.waitstatus_to_exitcode(status)
+        for pid, status in processes.reaped():
             number = self._running.pop(pid, None)
             if number is not None:
-                self._answer({"exited": number, "status": 128 - code if code < 0 else code})
+                self._answer({"exited": number, "status": processes.shell_status(status)})
 
     def _answer(self, message: dict[str, int], *descriptors: int) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
@@ -178,13 +171,13 @@ def _contents(descriptor: int) -> bytes:
 def main() -> int:
     """`spawner CONTROL-DESCRIPTOR RUN-DIRECTORY BUSYBOX TOOLS HIDDEN`: serve until the engine ends."""
     control, (run_directory, busybox, tools, hidden) = int(sys.argv[1]), sys.argv[2:6]
-    linux.die_with_parent()
-    linux.unshare(Namespace.PID | Namespace.MOUNT)
+    processes.die_with_parent()
+    namespaces.unshare(Namespace.PID | Namespace.MOUNT)
     pid = os.fork()
     if pid:
         os.close(control)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    linux.die_with_parent()
+    processes.die_with_parent()
     os.set_inheritable(control, False)
     with socket.socket(fileno=control) as connection:
         spawner = Spawner(connection, Template.make(run_directory, busybox, tools, (hidden,)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.workloads.linux import Capability
+from emulator.linux.capabilities import Capability
 
 DEFAULT_CAPABILITIES = frozenset(
     int(name)

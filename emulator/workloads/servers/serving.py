@@ -19,8 +19,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from emulator.workloads import linux
-from emulator.workloads.linux import Namespace
+from emulator.linux import namespaces
+from emulator.linux.namespaces import Namespace
 from emulator.workloads.servers.program import (
     DatagramListener,
     HttpListener,
@@ -49,15 +49,11 @@ def inside(netns: Path) -> Iterator[None]:
     """Be in a network namespace for a moment, in which nothing may be awaited. Raises OSError."""
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        there = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            linux.set_namespace(there, Namespace.NET)
-        finally:
-            os.close(there)
+        namespaces.enter_netns(netns)
         try:
             yield
         finally:
-            linux.set_namespace(here, Namespace.NET)
+            namespaces.setns(here, Namespace.NET)
     finally:
         os.close(here)
 
