@@ -70,13 +70,27 @@ def namespaces_of(pid: int) -> set[str]:
     return {os.readlink(entry) for entry in Path(f"/proc/{pid}/ns").iterdir()}
 
 
-def namespaces_in_use() -> set[str]:
-    """Every namespace that some process is in."""
+def now() -> float:
+    """Seconds since the machine started, as the ages of processes are counted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def namespaces_in_use(before: float) -> set[str]:
+    """Every namespace that some process is in which was started `before`.
+
+    The kernel gives the numbers of namespaces that are gone to new ones, maybe of another cluster.
+    """
     found = set()
     for pid in _processes():
         with suppress(OSError):
-            found |= namespaces_of(pid)
+            if _started(pid) < before:
+                found |= namespaces_of(pid)
     return found
+
+
+def _started(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def state() -> dict[str, object]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, state
+from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, now, state
 from tests.system.processes import descendants
 
 SEED = int(os.environ.get("MININETES_SEED", "5"))
@@ -61,6 +61,7 @@ def test_nothing_is_left_of_a_killed_cluster(clusters_home: Path, number: int) -
             namespaces |= namespaces_of(pid) - namespaces_of(os.getpid())
     victim = chance.choice(tree[:HOLDERS])
     print(f"seed {SEED}, round {number}: kill -9 of process {tree.index(victim)} of {len(tree)}")
+    moment = now()
     with suppress(ProcessLookupError):
         os.kill(victim, signal.SIGKILL)
     if victim != cluster.pid and len(tree) > 1:
@@ -69,7 +70,7 @@ def test_nothing_is_left_of_a_killed_cluster(clusters_home: Path, number: int) -
     cluster.wait()
     await_end(clusters_home)
     assert files(clusters_home) == []
-    assert not namespaces & namespaces_in_use()
+    assert not namespaces & namespaces_in_use(before=moment)
     assert state() == before
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from emulator.sandbox import launch
-from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, state
+from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, now, state
 
 pytestmark = pytest.mark.sandbox
 
@@ -67,6 +67,7 @@ def test_nothing_is_left_after_kill_9_at_a_random_moment(clusters_home: Path, nu
         tree[:4]
     )  # the caller, the launcher, the janitor, the first process (or its builder)
     print(f"seed {SEED}, round {number}: killing process {tree.index(victim)} of {len(tree)}")
+    moment = now()
     with suppress(ProcessLookupError):
         os.kill(victim, signal.SIGKILL)
     await_end(clusters_home, besides=frozenset({cluster.pid}))
@@ -74,7 +75,7 @@ def test_nothing_is_left_after_kill_9_at_a_random_moment(clusters_home: Path, nu
     cluster.wait()
     await_end(clusters_home)
     assert files(clusters_home) == []
-    assert not namespaces & namespaces_in_use()
+    assert not namespaces & namespaces_in_use(before=moment)
     assert state() == before
     with launch("victim") as box:
         assert box.alive()

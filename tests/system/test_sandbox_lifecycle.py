@@ -14,7 +14,7 @@ import pytest
 
 from emulator.sandbox import Sandbox, SandboxError, ServiceSpec, find, launch
 from emulator.sandbox import all as running
-from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, state
+from tests.system.host import await_end, files, members, namespaces_in_use, namespaces_of, now, state
 from tests.system.inside import add_bridge, out, run
 
 pytestmark = pytest.mark.sandbox
@@ -40,9 +40,10 @@ def test_nothing_is_left_after_stop(clusters_home: Path) -> None:
     out(sandbox, "ip netns add n && ip link add v type veth peer w")
     namespaces = namespaces_of(sandbox.pid) - namespaces_of(os.getpid())
     assert len(namespaces) >= 6
+    moment = now()
     sandbox.stop()
     assert members(clusters_home) == set()
-    assert not namespaces & namespaces_in_use()
+    assert not namespaces & namespaces_in_use(before=moment)
     assert list(clusters_home.iterdir()) == []
     assert state() == before
     assert not sandbox.alive()
