@@ -95,6 +95,7 @@ class Cluster:
 
         cluster = cls(start(topology, name=name, nodes=nodes, offload=offload, datapath=datapath))
         try:
+            cluster._expect_engine(timeout)
             if manifests:
                 cluster.apply(manifests, timeout=timeout)
         except BaseException:
@@ -356,6 +357,14 @@ class Cluster:
         }
         answer = self._client.request("POST", "/mininetes/v1/exec-argv", body)
         return list(self.sandbox.command([*_INTERRUPTIBLE, *answer["argv"]]))
+
+    def _expect_engine(self, timeout: float) -> None:
+        """Wait until requests are answered. Raises SandboxError, with the reason, when they never will be."""
+        try:
+            self.sandbox.wait("engine", timeout)
+        except TimeoutError:
+            message = f"the engine was not ready within {timeout:g} s"
+            raise sandbox.SandboxError(message, log=self.sandbox.log("engine")) from None
 
     def _wait(self, started: float, timeout: float) -> Readiness:
         """Wait until everything is in force. An engine that dies meanwhile is asked again when it is back."""

@@ -11,12 +11,22 @@ from emulator.api.objects import JsonObject
 from emulator.api.problems import ManifestError
 from emulator.cluster.plan import wire
 from emulator.cluster.topology import TopologyError, parse_topology
+from emulator.engine.bytecode import compile_stale
 from emulator.engine.options import Options
 
 _CONTROLLER = {"EVENTLET_NO_GREENDNS": "yes"}
 """The controller asks no DNS, and eventlet's own resolver is a quarter of its start."""
+if sys.version_info < (3, 12):
+    # Else all of setuptools stands in for the standard library's distutils, of which Ryu wants one class.
+    _CONTROLLER["SETUPTOOLS_USE_DISTUTILS"] = "stdlib"
 
-SHIPPED = Path(__file__).resolve().parents[2] / "topologies"
+_ENGINE = {"SSL_CERT_FILE": "/dev/null", "SSL_CERT_DIR": "/dev/null"}
+"""The engine speaks no TLS, but aiohttp reads all certificates of the system twice when it is imported."""
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_RUN_INSIDE = ("emulator", "controllers")
+
+SHIPPED = _PROJECT / "topologies"
 
 
 def start(
@@ -27,6 +37,7 @@ def start(
     Raises ManifestError for a bad topology and sandbox.SandboxError where it cannot run.
     """
     options = Options(name, read_topology(topology, nodes), datapath, offload)
+    compile_stale(_PROJECT / package for package in _RUN_INSIDE)
     python = sys.executable
     return sandbox.launch(
         name,
@@ -35,7 +46,11 @@ def start(
                 "controller", (python, "-m", "controllers.runtime"), _CONTROLLER, notify=True, after=()
             ),
             sandbox.ServiceSpec(
-                "engine", (python, "-m", "emulator.engine"), options.environment(), notify=True, listens=True
+                "engine",
+                (python, "-m", "emulator.engine"),
+                {**_ENGINE, **options.environment()},
+                notify=True,
+                listens=True,
             ),
         ],
         datapath=sandbox.Datapath(datapath),

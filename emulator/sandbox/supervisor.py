@@ -13,7 +13,8 @@ from enum import StrEnum
 from emulator.sandbox.services import Ready, Unit
 
 SHORT_LIFE = 1.0
-"""A program that died within this many seconds of its start counts as crashing."""
+"""A program that died within this many seconds of its start counts as crashing; one that died before it was
+ready does so however long it took."""
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 5.0
 
@@ -113,12 +114,13 @@ class Supervisor:
         """The unit's process ended with `code` (a signal number below zero)."""
         life = self.lives[name]
         life.pid, life.last_exit, life.status = 0, code, ""
+        short = life.state is State.STARTING or now - life.since < SHORT_LIFE
         life.served |= life.state is State.READY
         if life.unit.ready is Ready.EXIT:
             life.state = State.DONE if code == 0 else State.FAILED
             return
         life.restarts += 1
-        life.crashes = life.crashes + 1 if now - life.since < SHORT_LIFE else 0
+        life.crashes = life.crashes + 1 if short else 0
         # The first crash may be bad luck; from the second on, it gets ever more time.
         delay = 0.0 if life.crashes < 2 else min(FIRST_DELAY * 2 ** (life.crashes - 2), LONGEST_DELAY)
         life.state, life.due = State.CRASHED, now + delay

@@ -86,6 +86,21 @@ def test_crashes_in_a_row_get_ever_longer_delays() -> None:
     assert supervisor.deadline() == now + 2 * SHORT_LIFE
 
 
+def test_dying_before_it_is_ready_is_a_crash_however_long_it_took() -> None:
+    supervisor = Supervisor([Unit("u", ("u",), ready=Ready.NOTIFY)])
+    now = 0.0
+    for crashes in (1, 2, 3):
+        assert due(supervisor, now) == ["u"]
+        supervisor.started("u", 9, now)
+        supervisor.exited("u", 1, now + 5 * SHORT_LIFE)
+        assert supervisor.lives["u"].crashes == crashes
+        now = supervisor.deadline() or 0.0
+    supervisor.started("u", 9, now)
+    supervisor.notified("u", ["READY=1"])
+    supervisor.exited("u", 1, now + 5 * SHORT_LIFE)
+    assert supervisor.lives["u"].crashes == 0
+
+
 def test_a_process_is_known_by_its_id() -> None:
     supervisor = started()
     life = supervisor.named(5)
