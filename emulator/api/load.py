@@ -66,6 +66,9 @@ class Located:
     def refused(self, error: ApiError) -> ManifestError:
         """A refusal by the server as mistakes in the file, each at the field that it names."""
         causes = error.details.get("causes") or []
+        if error.details.get("kind") == "namespaces" and error.code == 404:
+            hint = f"make it first: kind: Namespace, metadata: {{name: {error.details['name']}}}"
+            return ManifestError([self.problem(("metadata", "namespace"), error.message, hint)])
         if not causes:
             return ManifestError([self.problem((), error.message)])
         return ManifestError(

@@ -75,8 +75,9 @@ def pod_ready(pod: JsonObject) -> str:
 
 
 def pod_restarts(pod: JsonObject) -> str:
-    """The RESTARTS column, with the age of the last one."""
-    statuses = dig(pod, "status", "containerStatuses", default=[])
+    """The RESTARTS column, with the age of the last one: of init containers while it is their turn."""
+    starting = _init_status(pod) and not _is_initialized(pod)
+    statuses = dig(pod, "status", "initContainerStatuses" if starting else "containerStatuses", default=[])
     total = sum(int(one.get("restartCount", 0)) for one in statuses)
     ends = [dig(one, "lastState", "terminated", "finishedAt") for one in statuses]
     last = max((end for end in ends if end), default=None)

@@ -25,6 +25,10 @@ FAILED_FOR_GOOD = frozenset(
 """Reasons of a waiting container (as the kubelet writes them) that time alone does not mend."""
 
 
+_BLOCKED = frozenset({"ContainerCreating", "PodInitializing"})
+"""Reasons of a container that will start soon, unless there is a message that says what is missing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether everything asked for is in force; if not, what is missing, a phrase each."""
@@ -109,13 +113,16 @@ def failure_of(pod: JsonObject) -> str:
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"{condition.get('reason', 'Unschedulable')} ({condition.get('message', 'fits no node')})"
+        if condition["type"] == "Ready" and condition.get("reason") == "ReadinessGatesNotReady":
+            return f"ReadinessGatesNotReady ({condition.get('message')})"
     if status.get("phase") == "Failed":
         return str(status.get("reason") or "Failed")
     never = (pod.get("spec") or {}).get("restartPolicy") == "Never"
     for container in _containers(status):
         state = container.get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
-        if waiting.get("reason") in FAILED_FOR_GOOD:
+        reason = waiting.get("reason")
+        if reason in FAILED_FOR_GOOD or (reason in _BLOCKED and waiting.get("message")):
             return _with_cause(waiting["reason"], container, waiting)
         if never and ended.get("exitCode"):
             return _with_cause(ended.get("reason", "Error"), container, ended)

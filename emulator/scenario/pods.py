@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from emulator.api.errors import ApiError
+from emulator.api.kinds import find_word
 from emulator.api.objects import JsonObject
+from emulator.cluster.places import WORKLOADS, Place, PlaceError, PlaceKind, parse_place
 from emulator.scenario.cluster import LiveCluster
 from emulator.verdict.expectation import dig
-from emulator.verdict.places import WORKLOADS, Place, PlaceError, PlaceKind, parse_place
 
 _KINDS = {
     PlaceKind.DEPLOYMENT: "Deployment",
     PlaceKind.STATEFUL_SET: "StatefulSet",
     PlaceKind.DAEMON_SET: "DaemonSet",
 }
+_OWNERS = frozenset({*_KINDS.values(), "ReplicaSet", "Job"})
 
 
 def pod_named(cluster: LiveCluster, text: str, namespace: str = "default") -> str:
     """`namespace/name` of the pod that `text` means; of a workload, its first ready pod.
 
+    Kubernetes' words for kinds do too (`deployment/web`, `job/import`), unless a namespace is called so.
     Raises PlaceError for what stands for no pod, ApiError for what does not exist.
     """
     place = parse_place(text, namespace)
+    kind = _KINDS.get(place.kind)
     if place.kind is PlaceKind.POD:
-        return f"{place.namespace}/{place.name}"
-    if place.kind not in WORKLOADS:
+        kind = _kind_meant(cluster, text)
+        if kind is None:
+            return f"{place.namespace}/{place.name}"
+        place = Place(place.kind, place.name, namespace)
+    if kind == "Pod":
+        return f"{namespace}/{place.name}"
+    if kind is None:
         raise PlaceError(f"{text!r} is not a pod: write POD, NAMESPACE/POD or deploy/NAME")
-    pods = pods_of(cluster, place)
+    pods = _owned(cluster, kind, place.name, place.namespace)
     if not pods:
-        raise PlaceError(f"{place} has no pod")
+        raise PlaceError(f"{place if place.kind in WORKLOADS else text} has no pod")
     ready = [pod for pod in pods if _is_ready(pod)]
     chosen = min(ready or pods, key=lambda pod: str(pod["metadata"]["name"]))
     return f"{place.namespace}/{chosen['metadata']['name']}"
@@ -36,12 +46,28 @@ def pod_named(cluster: LiveCluster, text: str, namespace: str = "default") -> st
 
 def pods_of(cluster: LiveCluster, workload: Place) -> list[JsonObject]:
     """The pods that a workload owns, directly or through ReplicaSets. Raises ApiError (404)."""
-    owner = cluster.get(_KINDS[workload.kind], workload.name, workload.namespace)
-    owners = {_identity(owner)}
-    if workload.kind is PlaceKind.DEPLOYMENT:
-        sets = cluster.get("ReplicaSet", None, workload.namespace)
+    return _owned(cluster, _KINDS[workload.kind], workload.name, workload.namespace)
+
+
+def _kind_meant(cluster: LiveCluster, text: str) -> str | None:
+    """The kind that the first of two words names; None when it names a namespace, or nothing of the sort."""
+    word, slash, name = text.partition("/")
+    kind = find_word(word) if slash and "/" not in name else None
+    if kind is None or kind.kind not in {"Pod", *_OWNERS}:
+        return None
+    try:
+        cluster.get("Namespace", word, None)
+    except ApiError:
+        return kind.kind
+    return None
+
+
+def _owned(cluster: LiveCluster, kind: str, name: str, namespace: str) -> list[JsonObject]:
+    owners = {_identity(cluster.get(kind, name, namespace))}
+    if kind == "Deployment":
+        sets = cluster.get("ReplicaSet", None, namespace)
         owners = {_identity(one) for one in sets if _owned_by(one, owners)}
-    return [pod for pod in cluster.get("Pod", None, workload.namespace) if _owned_by(pod, owners)]
+    return [pod for pod in cluster.get("Pod", None, namespace) if _owned_by(pod, owners)]
 
 
 def _identity(obj: JsonObject) -> tuple[str, str]:

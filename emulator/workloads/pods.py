@@ -143,7 +143,10 @@ class PodWorker:
                 for notice in self._volumes.make():
                     self.note("Warning", "NotAvailable", notice)
             except MissingReferenceError as error:
-                self.note("Warning", "FailedMount", f"MountVolume.SetUp failed: {error}")
+                message = f"MountVolume.SetUp failed: {error}"
+                self.note("Warning", "FailedMount", message)
+                for worker in self._init[:1] or self._main:
+                    worker.wait_to_start(message)
                 await self.objects_changed()
             else:
                 return True

@@ -104,9 +104,9 @@ class ContainerWorker:
             await self._stop_hook(hook, grace)
         await self._incarnation.end(max(0.0, deadline - loop.time()))
 
-    def wait_to_start(self) -> None:
-        """The init containers are done: it is this one's turn."""
-        self._become(Waiting("ContainerCreating"))
+    def wait_to_start(self, message: str = "") -> None:
+        """It is this one's turn; `message` says what it waits for."""
+        self._become(Waiting("ContainerCreating", message))
 
     async def process(self) -> Process:
         """Its first process. Raises StartError when it does not run."""

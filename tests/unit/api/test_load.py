@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emulator.api.errors import ApiError
+from emulator.api.errors import ApiError, not_found
+from emulator.api.kinds import kind_named
 from emulator.api.load import ManifestError, load, load_document
 from emulator.api.objects import Key
 from tests.unit.api.samples import TEXT
@@ -236,6 +237,13 @@ def test_refusals_of_the_server_get_their_place(tmp_path: Path) -> None:
     )
     assert [(p.line, p.column) for p in error.problems] == [(5, 14), (5, 14)]
     assert located.refused(ApiError(409, "Conflict", "no")).problems[0].line == 1
+
+
+def test_a_namespace_that_is_missing_is_named_where_it_is_wanted(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop}\n"
+    (located,) = load([write(tmp_path, "a.yaml", text)]).objects
+    (problem,) = located.refused(not_found(kind_named("Namespace"), "shop")).problems
+    assert (problem.line, problem.hint) == (3, "make it first: kind: Namespace, metadata: {name: shop}")
 
 
 def test_own_documents(tmp_path: Path) -> None:

@@ -213,6 +213,27 @@ def test_exec_in_a_workload_takes_a_ready_pod(invoke: Invoke, cluster: FakeClust
     assert cluster.calls[-1][1] == "shop/web-1"
 
 
+@pytest.mark.parametrize("words", [["deployment/web", "-n", "shop"], ["po/web-1", "-n", "shop"]])
+def test_kubernetes_words_for_kinds_do_too(words: list[str], invoke: Invoke, cluster: FakeCluster) -> None:
+    invoke("exec", *words, "--", "true")
+    assert cluster.calls[-1][1] == "shop/web-1"
+
+
+def test_a_namespace_may_be_called_like_a_kind(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "deployment"}})
+    invoke("exec", "deployment/web", "--", "true")
+    assert cluster.calls[-1][1] == "deployment/web"
+
+
+def test_a_job_has_logs(invoke: Invoke, cluster: FakeCluster) -> None:
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "pi", "namespace": "shop"}}
+    done = pod("pi-x")
+    done["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "pi"}]
+    cluster.add(job, done)
+    invoke("logs", "job/pi", "-n", "shop")
+    assert cluster.calls[-1][1] == "shop/pi-x"
+
+
 def test_exec_without_a_command(invoke: Invoke) -> None:
     assert invoke("exec", "web-1").exit_code == 2
 

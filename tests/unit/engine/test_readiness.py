@@ -33,6 +33,11 @@ def beside_a_server(other: dict[str, Any], policy: str) -> dict[str, Any]:
 
 
 READY = pod(phase="Running", conditions=[{"type": "Ready", "status": "True"}])
+BLOCKED = pod(phase="Pending", containerStatuses=waiting("ContainerCreating", message="no secret"))
+GATED = pod(
+    phase="Running",
+    conditions=[{"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady", "message": "lb"}],
+)
 CRASHING = pod(phase="Running", containerStatuses=waiting("CrashLoopBackOff"))
 UNSCHEDULABLE = {
     **pod(
@@ -51,13 +56,26 @@ UNSCHEDULABLE = {
         READY,
         CRASHING,
         UNSCHEDULABLE,
+        BLOCKED,
+        GATED,
         pod(phase="Succeeded"),
         pod(phase="Failed"),
         beside_a_server(ended("helper", 0), "Never"),
         beside_a_server(ended("helper", 0), "OnFailure"),
         beside_a_server(ended("helper", 3), "Never"),
     ],
-    ids=["ready", "crashing", "unschedulable", "succeeded", "failed", "did", "did-at-last", "helper-failed"],
+    ids=[
+        "ready",
+        "crashing",
+        "unschedulable",
+        "blocked",
+        "gated",
+        "succeeded",
+        "failed",
+        "did",
+        "did-at-last",
+        "helper-failed",
+    ],
 )
 def test_nobody_waits_for_a_settled_pod(settled: dict[str, Any]) -> None:
     assert list(unsettled_pods([settled])) == []
@@ -82,6 +100,8 @@ def test_a_failing_pod_names_its_reason() -> None:
     assert list(failing_pods([READY, CRASHING])) == ["pod shop/web: CrashLoopBackOff (main)"]
     helpless = beside_a_server(ended("helper", 3), "Never")
     assert list(failing_pods([helpless])) == ["pod shop/web: Error (helper)"]
+    assert list(failing_pods([BLOCKED])) == ["pod shop/web: ContainerCreating (main: no secret)"]
+    assert list(failing_pods([GATED])) == ["pod shop/web: ReadinessGatesNotReady (lb)"]
     assert list(failing_pods([UNSCHEDULABLE])) == ["pod shop/web: Unschedulable (0/3 nodes)"]
 
 
