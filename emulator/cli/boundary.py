@@ -21,7 +21,7 @@ _CODES: dict[str, ExitCode] = {
     "emulator.cluster.specs.TopologyError": ExitCode.USAGE,
     "emulator.engine.client.ClusterError": ExitCode.USAGE,
     "emulator.sandbox.errors.SandboxError": ExitCode.CANNOT_RUN,
-    "emulator.verdict.places.PlaceError": ExitCode.USAGE,
+    "emulator.cluster.places.PlaceError": ExitCode.USAGE,
     "subprocess.TimeoutExpired": ExitCode.NOT_AS_EXPECTED,
 }
 """Errors of the user's making, and of the machine's; anything else is ours."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emulator.api.objects import JsonObject
 from emulator.cli.session import Session
-from emulator.verdict.places import parse_place
+from emulator.cluster.places import parse_place
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class PortType(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read it and write it canonically."""
-        from emulator.verdict.places import PlaceError, parse_port
+        from emulator.cluster.places import PlaceError, parse_port
 
         try:
             return str(parse_port(value))

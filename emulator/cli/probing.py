@@ -13,7 +13,7 @@ from emulator.cli.exits import ExitCode
 from emulator.cli.progress import progress
 from emulator.cli.session import Session
 from emulator.cli.terminal import Terminal
-from emulator.verdict.places import parse_place
+from emulator.cluster.places import parse_place
 
 
 @dataclass(frozen=True, slots=True)

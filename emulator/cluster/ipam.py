@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from ipaddress import ip_interface
 from itertools import chain
 
@@ -55,6 +55,16 @@ def index_of(node: NodePlan, address: IPAddress) -> int | None:
             offset: int = int(address) - int(cidr.network_address)
             return offset
     return None
+
+
+def port_at(wiring: Wiring, node: str, addresses: Iterable[IPAddress]) -> PodPort | None:
+    """How the pod with these addresses hangs on `node`'s bridge; None when none is in the node's ranges.
+
+    Raises KeyError for an unknown node.
+    """
+    plan = wiring.node(node)
+    indexes = (index_of(plan, address) for address in addresses)
+    return next((pod_port(wiring, node, index) for index in indexes if index is not None), None)
 
 
 def pod_port(wiring: Wiring, node: str, index: int) -> PodPort:

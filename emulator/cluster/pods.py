@@ -6,6 +6,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from emulator.api.objects import JsonObject
+from emulator.cluster.places import Place, PlaceKind
 from emulator.cluster.wiring import IPAddress
 
 
@@ -32,6 +33,11 @@ def is_active(pod: JsonObject) -> bool:
 def node_name(pod: JsonObject) -> str:
     """The node that the pod is bound to; empty before."""
     return str(pod.get("spec", {}).get("nodeName") or "")
+
+
+def place_of(pod: JsonObject) -> str:
+    """`shop/web`: the pod's place."""
+    return str(Place(PlaceKind.POD, pod["metadata"]["name"], pod["metadata"]["namespace"]))
 
 
 def is_host_network(pod: JsonObject) -> bool:

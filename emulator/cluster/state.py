@@ -9,7 +9,7 @@ from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
 from emulator.cluster import pods as podlib
-from emulator.cluster.ipam import index_of, pod_port
+from emulator.cluster.ipam import port_at
 from emulator.cluster.model import (
     ClusterState,
     ContainerPort,
@@ -25,7 +25,7 @@ from emulator.cluster.model import (
     TrafficPolicy,
 )
 from emulator.cluster.snapshot import Snapshot
-from emulator.cluster.wiring import IPAddress, PodPort, Wiring
+from emulator.cluster.wiring import IPAddress, Wiring
 
 PORT_IDS = "mininetes.io/service-port-ids"
 """Annotation of a Service: JSON, `portname/PROTOCOL` → id; admission writes it."""
@@ -90,17 +90,8 @@ def _pod(wiring: Wiring, obj: JsonObject) -> Pod:
         ready=podlib.is_ready(obj),
         terminating=podlib.is_terminating(obj),
         container_ports=tuple(_container_port(port) for port in podlib.container_ports(obj)),
-        port=None if host_network else _port(wiring, node, addresses),
+        port=None if host_network else port_at(wiring, node, addresses),
     )
-
-
-def _port(wiring: Wiring, node: str, addresses: Iterable[IPAddress]) -> PodPort | None:
-    plan = wiring.node(node)
-    for address in addresses:
-        index = index_of(plan, address)
-        if index is not None:
-            return pod_port(wiring, node, index)
-    return None
 
 
 def _container_port(port: JsonObject) -> ContainerPort:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject
+from emulator.cluster.places import PlaceError, parse_place
 from emulator.cluster.snapshot import Snapshot
 from emulator.engine.probing import Map
 from emulator.engine.targets import UnknownPlaceError
@@ -15,7 +16,6 @@ from emulator.probes.expressions import compiled
 from emulator.probes.pcapng import PcapngWriter
 from emulator.probes.request import RequestError, Site
 from emulator.probes.session import CaptureSession
-from emulator.verdict.places import PlaceError, parse_place
 
 _QUEUE = 100_000
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emulator.api.objects import JsonObject
-from emulator.cluster.ipam import index_of, pod_port
-from emulator.cluster.pods import addresses, is_host_network, node_name
+from emulator.cluster.ipam import port_at
+from emulator.cluster.pods import addresses, is_host_network, node_name, place_of
 from emulator.cluster.wiring import Wiring
 from emulator.network.names import netns_path
 from emulator.network.network import Network, PodAttachment
-from emulator.verdict.places import Place, PlaceKind
 
 
 class PodPlumbing:
@@ -38,14 +37,9 @@ class PodPlumbing:
             node = node_name(pod)
             found = addresses(pod)
             if not is_host_network(pod) and node and found:
-                index = index_of(self._wiring.node(node), found[0])
-                if index is not None:
-                    yield PodAttachment(place_of(pod), node, pod_port(self._wiring, node, index))
-
-
-def place_of(pod: JsonObject) -> str:
-    """`shop/web`: the pod's place."""
-    return str(Place(PlaceKind.POD, pod["metadata"]["name"], pod["metadata"]["namespace"]))
+                port = port_at(self._wiring, node, found)
+                if port is not None:
+                    yield PodAttachment(place_of(pod), node, port)
 
 
 def netns_of(pod: JsonObject) -> Path:

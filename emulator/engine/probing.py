@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject
+from emulator.cluster.places import Place, PlaceError, PlaceKind, parse_place
+from emulator.cluster.pods import is_host_network, node_name, place_of
 from emulator.cluster.snapshot import Snapshot, controller_of
 from emulator.cluster.state import headless_services, state_of
-from emulator.engine.plumbing import place_of
+from emulator.engine.plumbing import netns_of
 from emulator.engine.targets import Directory, UnknownPlaceError
 from emulator.network.names import netns_path
 from emulator.probes import probe as sender
@@ -27,7 +29,6 @@ from emulator.probes.request import (
     request_of,
 )
 from emulator.probes.workshop import Workshop
-from emulator.verdict.places import Place, PlaceError, PlaceKind, parse_place
 
 _ETH0 = "eth0"
 
@@ -96,9 +97,9 @@ def _port(chart: Map, place: Place, body: JsonObject, url_port: int | None) -> t
 def _sites(snapshot: Snapshot) -> Iterator[tuple[str, Site]]:
     wiring = snapshot.wiring
     for pod in snapshot.pods:
-        place = place_of(pod)
-        where = f"node/{pod['spec'].get('nodeName')}" if pod["spec"].get("hostNetwork") else place
-        yield place, Site(place, netns_path(where), _ETH0)
+        if node_name(pod) or not is_host_network(pod):
+            place = place_of(pod)
+            yield place, Site(place, netns_of(pod), _ETH0)
     for place in (*(f"node/{n.name}" for n in wiring.nodes), *(f"ext/{h.name}" for h in wiring.external)):
         yield place, Site(place, netns_path(place), _ETH0)
     for bridge in wiring.bridges:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from emulator.cluster.model import ClusterState, Pod, Protocol, Service, ServicePort
+from emulator.cluster.places import Place, PlaceKind
 from emulator.cluster.wiring import IPAddress
-from emulator.verdict.places import Place, PlaceKind
 
 _WORKLOADS = {
     PlaceKind.DEPLOYMENT: "Deployment",

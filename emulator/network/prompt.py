@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 from emulator.api.client import Client
 from emulator.api.objects import JsonObject
-from emulator.cluster.ipam import index_of, pod_port
+from emulator.cluster.ipam import port_at
 from emulator.cluster.plan import wire
-from emulator.cluster.pods import addresses, is_finished, is_host_network, node_name
+from emulator.cluster.pods import addresses, is_finished, is_host_network, node_name, place_of
 from emulator.cluster.topology import parse_topology
 from emulator.cluster.wiring import Wiring
 from emulator.network.cli import PlaceCLI, print_to_stdout
@@ -45,7 +44,7 @@ class View:
                 self._shown[place] = pod
         for pod_object in pods:
             if is_host_network(pod_object):
-                self.net.alias(_place_of(pod_object), f"node/{node_name(pod_object)}")
+                self.net.alias(place_of(pod_object), f"node/{node_name(pod_object)}")
 
 
 def _attachments(pods: list[JsonObject], wiring: Wiring) -> Iterator[PodAttachment]:
@@ -53,15 +52,9 @@ def _attachments(pods: list[JsonObject], wiring: Wiring) -> Iterator[PodAttachme
         if is_host_network(pod):
             continue
         node = node_name(pod)
-        for address in addresses(pod):
-            index = index_of(wiring.node(node), ip_address(address))
-            if index is not None:
-                yield PodAttachment(_place_of(pod), node, pod_port(wiring, node, index))
-                break
-
-
-def _place_of(pod: JsonObject) -> str:
-    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        port = port_at(wiring, node, addresses(pod))
+        if port is not None:
+            yield PodAttachment(place_of(pod), node, port)
 
 
 def main() -> int:

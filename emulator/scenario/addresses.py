@@ -5,9 +5,9 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
+from emulator.cluster.places import WORKLOADS, Place, PlaceKind
 from emulator.scenario.cluster import LiveCluster
 from emulator.scenario.pods import pods_of
-from emulator.verdict.places import WORKLOADS, Place, PlaceKind
 
 
 def addresses_of(cluster: LiveCluster, place: Place) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from emulator.api.errors import ApiError
 from emulator.cluster.outcome import Outcome
+from emulator.cluster.places import PlaceKind, parse_place
 from emulator.scenario.addresses import addresses_of
 from emulator.scenario.cluster import LiveCluster
 from emulator.scenario.controls import controls_of
@@ -15,7 +16,6 @@ from emulator.scenario.model import Control, ProbeCheck
 from emulator.scenario.results import CheckResult
 from emulator.verdict.expectation import compare
 from emulator.verdict.outcome import Verdict
-from emulator.verdict.places import PlaceKind, parse_place
 
 
 def ask(cluster: LiveCluster, check: ProbeCheck) -> CheckResult:

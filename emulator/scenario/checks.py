@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 from emulator.cluster.outcome import Outcome
+from emulator.cluster.places import Place, parse_place, parse_port
 from emulator.probes.checks import check_of
 from emulator.probes.packets import packet_of
 from emulator.probes.request import RequestError
@@ -15,7 +16,6 @@ from emulator.scenario.model import Check, Claim, Control, LogCheck, ObjectCheck
 from emulator.scenario.words import duration, key_named
 from emulator.verdict.expectation import Expectation, Spread
 from emulator.verdict.outcome import EXPECTABLE
-from emulator.verdict.places import Place, parse_place, parse_port
 
 _OUTCOMES = tuple(outcome.value for outcome in EXPECTABLE)
 _NO_ORACLE = "the reason of an outcome cannot be checked yet: there is no oracle of what Kubernetes says"

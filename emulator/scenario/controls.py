@@ -20,9 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emulator.api.errors import ApiError
+from emulator.cluster.places import WORKLOADS, Place, PlaceKind, parse_place
 from emulator.scenario.cluster import LiveCluster
 from emulator.scenario.model import Control, ProbeCheck
-from emulator.verdict.places import WORKLOADS, Place, PlaceKind, parse_place
 
 _ANSWERED = ("connected", "rejected")
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject
+from emulator.cluster.places import PlaceError
 from emulator.scenario import changes
 from emulator.scenario.asking import ask
 from emulator.scenario.claims import failure
@@ -34,7 +35,6 @@ from emulator.scenario.model import (
 from emulator.scenario.pods import pod_named
 from emulator.scenario.results import CheckResult, ClusterFacts, ScenarioResult, StepResult
 from emulator.verdict.outcome import Verdict, worst
-from emulator.verdict.places import PlaceError
 
 Load = Callable[[Sequence[Path]], Sequence[Any]]
 """Reads manifests into what `LiveCluster.apply` takes; raises when they cannot be used."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emulator.api.objects import Key
 from emulator.api.problems import ManifestError
+from emulator.cluster.places import parse_place
 from emulator.scenario.checks import read_check, read_claim
 from emulator.scenario.document import Document, Reader, load_document
 from emulator.scenario.model import (
@@ -23,7 +24,6 @@ from emulator.scenario.model import (
     Wait,
 )
 from emulator.scenario.words import duration, key_named
-from emulator.verdict.places import parse_place
 
 API_VERSION = "mininetes.io/v1"
 LATER = {

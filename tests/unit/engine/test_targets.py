@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from emulator.cluster.model import Protocol
+from emulator.cluster.places import parse_place
 from emulator.cluster.state import headless_services
 from emulator.engine.targets import Directory, Resolved, UnknownPlaceError
-from emulator.verdict.places import parse_place
 from tests.unit.cluster.lab import Lab, pod, service
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.verdict.places import Place, PlaceError, PlaceKind, Port, parse_place, parse_port
+from emulator.cluster.places import Place, PlaceError, PlaceKind, Port, parse_place, parse_port
 
 PLACES = [
     ("shop/web", Place(PlaceKind.POD, "web", "shop")),
