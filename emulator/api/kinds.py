@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emulator.api.objects import JsonObject
+
 MININETES_GROUP = "mininetes.io"
 
 
@@ -45,6 +47,11 @@ class Kind:
         if namespace and self.namespaced:
             parts += ["namespaces", namespace]
         return "/".join(part for part in (*parts, self.plural, name, subresource) if part)
+
+    def bare_object(self, namespace: str, name: str) -> JsonObject:
+        """An object of which nothing but the name is known: enough to delete it."""
+        metadata = {"name": name, "namespace": namespace} if namespace and self.namespaced else {"name": name}
+        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata}
 
 
 _ALL = ("all",)

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from emulator.api.objects import JsonObject
 from emulator.cli.exits import ExitCode
 from emulator.cli.naming import named_objects, one_object, qualified
 from emulator.cli.progress import progress
@@ -53,7 +52,11 @@ def delete(
     """Delete the named objects, or those in `files`."""
     if bool(words) == bool(files):
         raise click.UsageError("say what to delete: either -f FILE or KIND NAME")
-    objects = _stubs(words, namespace) if words else loaded(files, session.terminal)
+    objects = (
+        [kind.bare_object(namespace, one) for kind, one in named_objects(words)]
+        if words
+        else loaded(files, session.terminal)
+    )
     cluster = session.connect(name)
     with progress(session.terminal, "deleting"):
         done = cluster.delete(objects, namespace=namespace, timeout=timeout)
@@ -136,14 +139,3 @@ def _tell(terminal: Terminal, done: Applied, timeout: float) -> None:
     for key, what in done.changed:
         terminal.out(f"{qualified(kind_named(key.kind), key.name)} {what}")
     insist(terminal, done.ready, timeout)
-
-
-def _stubs(words: Sequence[str], namespace: str) -> list[JsonObject]:
-    return [
-        {
-            "apiVersion": kind.api_version,
-            "kind": kind.kind,
-            "metadata": {"name": name} | ({"namespace": namespace} if kind.namespaced else {}),
-        }
-        for kind, name in named_objects(words)
-    ]

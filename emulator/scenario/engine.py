@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from emulator.api.errors import ApiError
-from emulator.api.objects import JsonObject
+from emulator.api.kinds import kind_named
 from emulator.cluster.places import PlaceError
 from emulator.scenario import changes
 from emulator.scenario.asking import ask
@@ -178,8 +178,8 @@ class Conductor:
             case Apply(files, objects):
                 return _insist(cluster.apply([*self.load(files), *objects], timeout=left))
             case Delete(files, keys):
-                stubs = [stub(key.kind, key.namespace, key.name) for key in keys]
-                return _insist(cluster.delete([*self.load(files), *stubs], timeout=left))
+                named = [kind_named(key.kind).bare_object(key.namespace, key.name) for key in keys]
+                return _insist(cluster.delete([*self.load(files), *named], timeout=left))
             case Scale(key, replicas):
                 changes.scale(cluster, key.kind, key.name, key.namespace, replicas)
             case Label(key, labels):
@@ -261,14 +261,6 @@ class Conductor:
             () if found else (f"{check.contains!r} is not in it; it ends with: {last[0]}",),
             line=check.line,
         )
-
-
-def stub(kind: str, namespace: str, name: str) -> JsonObject:
-    """An object of which only the name matters."""
-    from emulator.api.kinds import kind_named
-
-    metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
-    return {"apiVersion": kind_named(kind).api_version, "kind": kind, "metadata": metadata}
 
 
 def _insist(done: Applied) -> Sequence[str]:
