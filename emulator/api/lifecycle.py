@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from emulator.api.kinds import Kind
 from emulator.api.objects import JsonObject
@@ -19,8 +19,8 @@ _DEFAULT_GRACE = 30
 
 
 def timestamp(moment: datetime) -> str:
-    """As `metadata.creationTimestamp` writes it: UTC, whole seconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 in UTC with whole seconds, as Kubernetes writes times."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def begin(kind: Kind, obj: JsonObject) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from zlib import crc32
 
 from emulator.api.errors import ApiError
+from emulator.api.lifecycle import timestamp
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.api.store import Store
 from emulator.cluster.pods import node_name
@@ -116,7 +117,7 @@ class Kubelets:
     def _write_event(self, pod: JsonObject, kind: str, reason: str, message: str) -> None:
         """Record a core/v1 Event about a pod, as the kubelet does: the same one again only counts up."""
         metadata = pod["metadata"]
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp(datetime.now(UTC))
         mark = crc32(f"{metadata['uid']} {reason} {message}".encode())
         name = f"{metadata['name']}.{mark:08x}"
         known = self._store.find(Key("Event", metadata["namespace"], name))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from emulator.api.lifecycle import timestamp
 from emulator.api.objects import JsonObject
-from emulator.workloads.records import Record, Terminated, is_initialized, plain, timestamp
+from emulator.workloads.records import Record, Terminated, is_initialized, plain
 
 _OWN = frozenset({"PodScheduled", "Initialized", "ContainersReady", "Ready"})
 

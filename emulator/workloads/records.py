@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
+from emulator.api.lifecycle import timestamp
 from emulator.api.objects import JsonObject
 
 _INTERRUPTED = 255
@@ -137,11 +138,6 @@ def recalled(pod: JsonObject, container: JsonObject, now: datetime, *, first: bo
         began = datetime.fromisoformat(running["startedAt"])
         last = Terminated(_INTERRUPTED, "Unknown", began, now, container_id=old.get("containerID", ""))
     return replace(fresh, restarts=old["restartCount"], last=last)
-
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with whole seconds, as Kubernetes writes times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def restart_policy(pod: JsonObject, container: JsonObject, *, first: bool) -> str:

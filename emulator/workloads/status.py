@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from emulator.api.lifecycle import timestamp
 from emulator.api.objects import JsonObject
 from emulator.workloads.conditions import conditions
 from emulator.workloads.records import (
@@ -14,7 +15,6 @@ from emulator.workloads.records import (
     is_initialized,
     plain,
     recalled,
-    timestamp,
 )
 
 
