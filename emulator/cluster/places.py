@@ -78,10 +78,6 @@ class Place:
             return f"{self.namespace}/{self.name}"
         return "/".join(part for part in (self.kind.value, self.namespace, self.name) if part)
 
-    def without_port(self) -> Place:
-        """The same place, bare."""
-        return replace(self, port=None)
-
 
 def parse_port(text: str) -> Port:
     """Read `80/tcp`, `80` (TCP) or `icmp`. Raises `PlaceError`."""

@@ -62,7 +62,6 @@ class PodLifecycle:
         self._containers = containers
         self._programming = programming
         self._lives: dict[str, _Life] = {}
-        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Follow the store for ever. The network must have been built."""

@@ -9,7 +9,6 @@ from emulator.api.objects import JsonObject
 from emulator.scenario.cluster import LiveCluster
 
 ROLLED_OUT = ("Deployment", "StatefulSet", "DaemonSet")
-SCALABLE = ("Deployment", "StatefulSet", "ReplicaSet")
 
 
 def scale(cluster: LiveCluster, kind: str, name: str, namespace: str | None, replicas: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from emulator.verdict.outcome import Verdict, worst
@@ -133,7 +133,6 @@ class RunResult:
     seconds: float = 0.0
     folder: str = ""
     """Where the evidence lies."""
-    properties: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:

@@ -11,7 +11,7 @@ from emulator.api.objects import JsonObject
 from emulator.api.selectors import Selector, from_label_selector, matches_all
 from emulator.cluster.changes import Change, Update
 from emulator.cluster.pods import condition, is_active, is_ready
-from emulator.cluster.snapshot import Snapshot, controller_of
+from emulator.cluster.snapshot import Snapshot
 
 POD_TEMPLATE_HASH = "pod-template-hash"
 REVISION_HASH = "controller-revision-hash"
@@ -142,9 +142,3 @@ def share(value: object, total: int, *, round_up: bool) -> int:
         scaled = int(value[:-1]) * total
         return -(-scaled // 100) if round_up else scaled // 100
     return int(str(value))
-
-
-def controlled_by(obj: JsonObject, owner: JsonObject) -> bool:
-    """Whether `owner` is the object's controller."""
-    reference = controller_of(obj)
-    return reference is not None and reference.get("uid") == owner["metadata"]["uid"]
