@@ -28,8 +28,8 @@ No image is ever pulled. The *name* of an image, whatever its registry, tag or d
 A `command` is a real process, unless it names a program of the first table (`redis-server --port 7000`):
 then that server is played, also when a shell script starts it. Where this machine has no such program, an
 image of the tables fails with *command not found*, as in life; for an image of no table the stand-in
-answers instead and says so, also when it is the script of `node server.js` or `python app.py` that is missing.
-Package managers (`apk add curl && ...`) succeed and install nothing.
+answers instead and says so, also when it is the script of `node server.js` or `python app.py` that is
+missing. Package managers (`apk add curl && ...`) succeed and install nothing.
 
 A container sees this machine's programs read-only, a root file system, `/tmp` and process list of its own,
 and the files of its volumes. Document roots of web servers can be written: `index.html` can be changed.

@@ -33,7 +33,7 @@ Route = Callable[[Request], Awaitable[Response]]
 
 
 def agnhost(context: Context) -> Program:
-    """agnhost: netexec, serve-hostname, porter, liveness, test-webserver and connect; it pauses without a word."""
+    """agnhost: netexec, serve-hostname, porter, liveness, test-webserver, connect; without a word, pause."""
     subcommand, *arguments = context.arguments or ("pause",)
     makers = {
         "netexec": netexec,
