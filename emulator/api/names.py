@@ -24,38 +24,42 @@ def random_suffix() -> str:
 
 def dns1123_label(text: str) -> str:
     """Why `text` is no DNS label (a name of Namespaces and containers); empty when it is one."""
-    if len(text) > 63:
-        return "must be no more than 63 characters"
-    if _LABEL.fullmatch(text):
-        return ""
-    return (
+    return _flaw(
+        text,
+        63,
+        _LABEL,
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
-        "and must start and end with an alphanumeric character"
+        "and must start and end with an alphanumeric character",
     )
 
 
 def dns1123_subdomain(text: str) -> str:
     """Why `text` is no DNS subdomain (names of most objects); empty when it is one."""
-    if len(text) > 253:
-        return "must be no more than 253 characters"
-    if _SUBDOMAIN.fullmatch(text):
-        return ""
-    return (
+    return _flaw(
+        text,
+        253,
+        _SUBDOMAIN,
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-        "and must start and end with an alphanumeric character"
+        "and must start and end with an alphanumeric character",
     )
 
 
 def dns1035_label(text: str) -> str:
     """Why `text` is no name of a Service; empty when it is one."""
-    if len(text) > 63:
-        return "must be no more than 63 characters"
-    if _DNS1035_LABEL.fullmatch(text):
-        return ""
-    return (
+    return _flaw(
+        text,
+        63,
+        _DNS1035_LABEL,
         "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
-        "start with an alphabetic character, and end with an alphanumeric character"
+        "start with an alphabetic character, and end with an alphanumeric character",
     )
+
+
+def _flaw(text: str, longest: int, syntax: re.Pattern[str], rule: str) -> str:
+    """What is wrong with `text`: its length, or the `rule` that `syntax` says; empty when nothing is."""
+    if len(text) > longest:
+        return f"must be no more than {longest} characters"
+    return "" if syntax.fullmatch(text) else rule
 
 
 def path_segment(text: str) -> str:
@@ -73,25 +77,24 @@ def qualified_name(text: str) -> str:
         return f"prefix part {prefix!r} must be a lowercase RFC 1123 subdomain"
     if not name:
         return "name part must be non-empty"
-    if len(name) > 63:
-        return "name part must be no more than 63 characters"
-    if _QUALIFIED.fullmatch(name):
-        return ""
-    return (
-        "name part must consist of alphanumeric characters, '-', '_' or '.', "
-        "and must start and end with an alphanumeric character"
+    flaw = _flaw(
+        name,
+        63,
+        _QUALIFIED,
+        "must consist of alphanumeric characters, '-', '_' or '.', "
+        "and must start and end with an alphanumeric character",
     )
+    return f"name part {flaw}" if flaw else ""
 
 
 def label_value(text: str) -> str:
     """Why `text` is no value of a label; empty when it is one."""
-    if len(text) > 63:
-        return "must be no more than 63 characters"
-    if _LABEL_VALUE.fullmatch(text):
-        return ""
-    return (
+    return _flaw(
+        text,
+        63,
+        _LABEL_VALUE,
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
-        "and must start and end with an alphanumeric character"
+        "and must start and end with an alphanumeric character",
     )
 
 
