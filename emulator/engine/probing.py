@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject
-from emulator.cluster.places import Place, PlaceError, PlaceKind, parse_place
+from emulator.cluster.places import Place, PlaceError, PlaceKind, parse_place, parse_port
 from emulator.cluster.pods import is_host_network, node_name, place_of
 from emulator.cluster.snapshot import Snapshot, controller_of
 from emulator.cluster.state import headless_services, state_of
 from emulator.engine.plumbing import netns_of
 from emulator.engine.targets import Directory, UnknownPlaceError
+from emulator.network.cables import HOST_INTERFACE
 from emulator.network.names import netns_path
 from emulator.probes import probe as sender
 from emulator.probes.checks import check_of
@@ -25,12 +26,11 @@ from emulator.probes.request import (
     Site,
     Sites,
     Target,
-    parse_port,
     request_of,
 )
 from emulator.probes.workshop import Workshop
 
-_ETH0 = "eth0"
+_SPOKEN = tuple(protocol.value for protocol in Protocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def _request(chart: Map, body: JsonObject) -> ProbeRequest:
     place = parse_place(body["to"], namespace)
     url = urlsplit(body["http"]) if body.get("http") else None
     number, protocol = _port(chart, place, body, url.port or 80 if url else None)
+    if protocol not in _SPOKEN:
+        raise RequestError(f"probes speak {', '.join(_SPOKEN)}, not {protocol}")
     resolved = chart.directory.resolve(place, number, protocol)
     target = Target(resolved.place, resolved.addresses, resolved.port, resolved.candidates)
     captures = [one["at"] if isinstance(one, dict) else str(one) for one in body.get("captures") or ()]
@@ -85,8 +87,8 @@ def _request(chart: Map, body: JsonObject) -> ProbeRequest:
 def _port(chart: Map, place: Place, body: JsonObject, url_port: int | None) -> tuple[int | None, str]:
     """The port asked for; without one a Service's only port, the URL's for HTTP, else ICMP echo."""
     if body.get("port"):
-        number, protocol = parse_port(str(body["port"]))
-        return number, protocol.value
+        asked = parse_port(str(body["port"]))
+        return asked.number or None, asked.protocol
     if place.port:
         return place.port.number or None, place.port.protocol
     if place.kind is PlaceKind.SERVICE:
@@ -99,9 +101,9 @@ def _sites(snapshot: Snapshot) -> Iterator[tuple[str, Site]]:
     for pod in snapshot.pods:
         if node_name(pod) or not is_host_network(pod):
             place = place_of(pod)
-            yield place, Site(place, netns_of(pod), _ETH0)
+            yield place, Site(place, netns_of(pod), HOST_INTERFACE)
     for place in (*(f"node/{n.name}" for n in wiring.nodes), *(f"ext/{h.name}" for h in wiring.external)):
-        yield place, Site(place, netns_path(place), _ETH0)
+        yield place, Site(place, netns_path(place), HOST_INTERFACE)
     for bridge in wiring.bridges:
         for port in bridge.ports:
             yield port.name, Site(port.name, None, port.name)

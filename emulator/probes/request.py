@@ -137,23 +137,6 @@ class ProbeRequest:
             raise RequestError("a source port can be used by one connection at a time: count must be 1")
 
 
-def parse_port(text: str) -> tuple[int | None, Protocol]:
-    """Read `5432/tcp`, `53/udp`, `80` (TCP) or `icmp`. Raises RequestError."""
-    if text.lower() in ("icmp", "icmpv6"):
-        return None, Protocol.ICMP
-    number, _, name = text.partition("/")
-    try:
-        protocol = Protocol((name or "tcp").lower())
-    except ValueError:
-        raise RequestError(f"unknown protocol {name!r} in {text!r}; one of tcp, udp") from None
-    if protocol is Protocol.ICMP or not number.isascii() or not number.isdigit():
-        raise RequestError(f"not a port: {text!r}; write 5432/tcp, 53/udp or icmp")
-    port = int(number)
-    if not 1 <= port <= 65535:
-        raise RequestError(f"port {port} is not between 1 and 65535")
-    return port, protocol
-
-
 def request_of(body: Mapping[str, Any], source: str, target: Target, protocol: Protocol) -> ProbeRequest:
     """The request in a JSON body, its ends already resolved. Raises RequestError.
 

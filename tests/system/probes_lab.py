@@ -17,10 +17,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from emulator.cluster.places import parse_port
 from emulator.probes.checks import check_of
 from emulator.probes.netns import within
 from emulator.probes.probe import probe
-from emulator.probes.request import Site, Sites, Target, parse_port, request_of
+from emulator.probes.request import Protocol, Site, Sites, Target, request_of
 from emulator.probes.workshop import Workshop
 
 RUN = Path("/run/netns")
@@ -136,10 +137,12 @@ async def serve(netns: str) -> None:
 
 
 async def answer(body: dict[str, Any], workshop: Workshop | None = None) -> dict[str, Any]:
-    port, protocol = parse_port(body.get("port", "icmp"))
+    asked = parse_port(body.get("port", "icmp"))
     addresses = tuple(ip_address(text) for text in body["addresses"])
-    target = Target(body.get("to", "target"), addresses, port, tuple(body.get("candidates", ())))
-    request = request_of(body, body["from"], target, protocol)
+    target = Target(
+        body.get("to", "target"), addresses, asked.number or None, tuple(body.get("candidates", ()))
+    )
+    request = request_of(body, body["from"], target, Protocol(asked.protocol))
     checks = [check_of(check) for check in body.get("checks", ())]
     observation = await probe(request, SITES, workshop, checks)
     return observation.as_json()

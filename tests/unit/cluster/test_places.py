@@ -65,3 +65,9 @@ def test_canonical_spelling_reads_back(text: str) -> None:
 
 def test_ports_read_back() -> None:
     assert [str(parse_port(text)) for text in ("80", "53/UDP", "icmp")] == ["80/tcp", "53/udp", "icmp"]
+
+
+@pytest.mark.parametrize("text", ["0/tcp", "65536", "80/gre", "http", "80/icmp", "-1", ""])
+def test_wrong_ports(text: str) -> None:
+    with pytest.raises(PlaceError):
+        parse_port(text)

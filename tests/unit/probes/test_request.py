@@ -14,30 +14,10 @@ from emulator.probes.request import (
     Sites,
     Target,
     http_get,
-    parse_port,
     request_of,
 )
 
 DUAL = Target("svc/shop/db", (ip_address("10.96.0.10"), ip_address("fd00:10:96::a")), 5432, ("shop/db-0",))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("5432/tcp", (5432, Protocol.TCP)),
-        ("53/UDP", (53, Protocol.UDP)),
-        ("80", (80, Protocol.TCP)),
-        ("icmp", (None, Protocol.ICMP)),
-    ],
-)
-def test_ports(text: str, expected: tuple[int | None, Protocol]) -> None:
-    assert parse_port(text) == expected
-
-
-@pytest.mark.parametrize("text", ["0/tcp", "65536", "80/sctp", "http", "80/icmp", "-1", ""])
-def test_wrong_ports(text: str) -> None:
-    with pytest.raises(RequestError):
-        parse_port(text)
 
 
 def test_a_target_gives_the_family_asked_for() -> None:
