@@ -24,6 +24,7 @@ PATIENCE = 10.0
 """Seconds that one trial may take."""
 
 _OPEN_FILES = 4096
+_NEIGHBOURS = 1024
 _INOTIFY_INSTANCES = 64
 
 
@@ -73,6 +74,7 @@ def _on_the_host() -> Iterator[Check]:
         yield _check(command, "for commands in pods", _command(command, package), needed=False)
     yield _check("open files", "one or two for each pod", _open_files(), needed=False)
     yield _check("inotify", "log following", _inotify(), needed=False)
+    yield _check("neighbour table", "one or two entries for each pod", _neighbours(), needed=False)
     yield _check("openvswitch module", "--datapath kernel", _kernel_datapath(), needed=False)
 
 
@@ -205,6 +207,18 @@ def _inotify() -> Trial:
     found = int(_setting("fs/inotify/max_user_instances") or 0)
     return Trial(
         found >= _INOTIFY_INSTANCES, str(found), "as root: sysctl -w fs.inotify.max_user_instances=512"
+    )
+
+
+def _neighbours() -> Trial:
+    """The kernel has one table for all network namespaces of the machine, so all clusters share it."""
+    limits = [_setting(f"net/{family}/neigh/default/gc_thresh3") for family in ("ipv4", "ipv6")]
+    least = min((int(limit) for limit in limits if limit), default=_NEIGHBOURS)
+    return Trial(
+        least >= _NEIGHBOURS,
+        f"room for {least} in all clusters together",
+        "as root, for more pods than that: sysctl -w net.ipv4.neigh.default.gc_thresh3=16384 "
+        "net.ipv6.neigh.default.gc_thresh3=16384",
     )
 
 
