@@ -6,7 +6,10 @@ Who is masqueraded:
   (as flannel and Calico do by default; a node's own stack sees its own pods' addresses);
 - clients of a service, where kube-proxy would mark them (see `services`);
 - the node's stack keeps its address, but passes the SNAT zone as well: that reserves its
-  tuple, so that no pod's port is translated to one that the stack already uses.
+  tuple, so that no pod's port is translated to one that the stack already uses. It is committed
+  as it is: Open vSwitch 3.1 files a connection and its translation under one hash, finds the
+  translation alone when the connection has just expired, and where the two are the same it
+  aborts (an assertion in conn_update_state).
 
 Towards the fabric the source becomes the node's address, towards pods the pod gateway's, so
 that answers come back the way the question went.
@@ -74,12 +77,18 @@ def _translate(view: NodeView, family: int) -> Iterator[Flow]:
     new = (*ip(family), ct_state("+trk+new-rpl"), MASQUERADE(1))
     to_itself = match(new, SOURCE(Source.HOST), OUT_PORT(HOST_OFPORT))
     yield Flow(SNAT, 230, to_itself, _to(view, view.host_hairpin(family)), view.ref, "stack-to-itself")
+    uplink, keep = OUT_PORT(UPLINK_OFPORT), (Ct(snat_zone(view), OUTPUT, commit=True),)
     for address in view.addresses(family):
         own = match(new, MARK_SERVICE(0), SOURCE(Source.HOST), src(address))
-        keep = (Ct(snat_zone(view), OUTPUT, nat=Nat("src", address), commit=True),)
         yield Flow(SNAT, 220, own, keep, view.ref, "keep-the-stacks-tuple")
-    yield _masquerade(view, 210, (*new, OUT_PORT(UPLINK_OFPORT)), view.node_address(family), "as-the-node")
-    yield _masquerade(view, 200, new, view.gateway(family), "as-the-pod-gateway")
+    as_node, as_gateway = view.node_address(family), view.gateway(family)
+    asks_service = (*new, MARK_SERVICE(1), SOURCE(Source.HOST))
+    node = match(asks_service, uplink, src(as_node))
+    yield Flow(SNAT, 220, node, keep, view.ref, "is-the-node")
+    yield _masquerade(view, 210, (*new, uplink), as_node, "as-the-node")
+    gateway = match(asks_service, src(as_gateway))
+    yield Flow(SNAT, 205, gateway, keep, view.ref, "is-the-pod-gateway")
+    yield _masquerade(view, 200, new, as_gateway, "as-the-pod-gateway")
 
 
 def _masquerade(view: NodeView, priority: int, when: tuple[Term, ...], address: IPAddress, name: str) -> Flow:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import pytest
 
-from controllers.pipeline.actions import Ct, Goto, Meter, Output
+from controllers.pipeline.actions import Ct, Goto, Meter, Nat, Output
 from controllers.pipeline.compile import compile_cluster
-from controllers.pipeline.fields import CT_MARK
-from controllers.pipeline.flow import FlowProgram, check, next_stages, written_fields
+from controllers.pipeline.fields import CT_MARK, Field, ct_state
+from controllers.pipeline.flow import Flow, FlowProgram, check, next_stages, written_fields
+from controllers.pipeline.match import ip, match, src
 from controllers.pipeline.owner import cookie_of
-from controllers.pipeline.registers import NAMED
-from controllers.pipeline.tables import CLASSIFIER, STAGES, Stage
+from controllers.pipeline.registers import MARK_SERVICE, MASQUERADE, NAMED, OUT_PORT, SOURCE, Source
+from controllers.pipeline.tables import CLASSIFIER, SNAT, STAGES, Stage
+from controllers.pipeline.view import NodeView
 
-from .cluster import ALL, state
+from .cluster import ALL, state, wiring
 
 MOST_RECIRCULATIONS = 5
 """The userspace datapath drops a packet that recirculates more than six times."""
@@ -152,3 +156,32 @@ def test_marks_are_written_by_commits_only(topology: str) -> None:
                 if isinstance(action, Ct) and action.mark:
                     assert action.commit
                     assert all(part.to.field is CT_MARK for part in action.mark)
+
+
+@topologies
+def test_no_connection_is_translated_to_what_it_is(topology: str) -> None:
+    """Open vSwitch 3.1 aborts when such a connection gets a packet after it has expired."""
+    plan = wiring(topology)
+    for node in plan.nodes:
+        view = NodeView(plan, plan.bridge(node.bridge), node)
+        program = next(program for program in programs(topology) if program.bridge == node.bridge)
+        for family in view.families:
+            for address, out_port, asks_service in product(view.addresses(family), (1, 2, 3, 100), (0, 1)):
+                new = (ct_state("+trk+new"), MARK_SERVICE(asks_service))
+                leaves = (SOURCE(Source.HOST), MASQUERADE(1), OUT_PORT(out_port))
+                packet = match(ip(family), src(address), new, leaves)
+                decided = first_match(program, SNAT, {term.field: term.value for term in packet})
+                translations = [action.nat for action in decided.actions if isinstance(action, Ct)]
+                assert translations
+                assert Nat("src", address) not in [nat and replace(nat, ports=None) for nat in translations]
+
+
+def first_match(program: FlowProgram, stage: Stage, packet: dict[Field, int]) -> Flow:
+    """The flow that decides a packet; fields that are not given are zero."""
+    found = (
+        flow
+        for flow in program
+        if flow.stage is stage
+        and all(packet.get(term.field, 0) & term.mask == term.value for term in flow.match)
+    )
+    return max(found, key=lambda flow: flow.priority)
