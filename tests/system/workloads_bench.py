@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from emulator.workloads.runtime import NodeSite, PodRuntime
 from emulator.workloads.worker import Timing
 
 NODE = "10.9.0.1"
+BUSY = {"name": "main", "image": "busybox", "command": ["sleep", "infinity"]}
 
 
 @dataclass(frozen=True)
@@ -194,3 +196,20 @@ async def run(*argv: str, given: bytes = b"") -> Output:
         text, _ = await process.communicate(given)
     assert process.returncode is not None
     return Output(process.returncode, text.decode(errors="replace"))
+
+
+def shell(script: str, **fields: object) -> JsonObject:
+    return {"name": "main", "image": "busybox", "command": ["sh", "-c", script], **fields}
+
+
+def image(name: str, *args: str, **fields: object) -> JsonObject:
+    return {"name": "main", "image": name, "args": list(args), **fields}
+
+
+def read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def exists(path: str) -> bool:
+    return os.path.lexists(path)

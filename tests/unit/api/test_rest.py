@@ -7,8 +7,6 @@ import http.client
 import json
 import socket
 import stat
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +14,12 @@ import pytest
 
 from emulator.api.client import JSON_PATCH, MERGE_PATCH, Client, ClusterUnreachableError
 from emulator.api.errors import ApiError
-from emulator.api.objects import JsonObject, Key
+from emulator.api.objects import JsonObject
 from emulator.api.rest import make_app, serve
 from emulator.api.store import Store
 from tests.unit.api.samples import sample, samples
+from tests.unit.api.serving import Server
 from tests.unit.api.test_store import config, make_store, pod
-
-
-class Server:
-    """A store behind a socket, in a thread of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.store = make_store()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._runner = self.run(serve(make_app(self.store), path))
-
-    def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
-
-    def do(self, work: Any, *arguments: Any) -> Any:
-        """Call a method of the store in its thread."""
-
-        async def call() -> Any:
-            return work(*arguments)
-
-        return self.run(call())
-
-    def stop(self) -> None:
-        self.run(self._runner.cleanup())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "s")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    client = Client(server.path, timeout=10)
-    yield client
-    client.close()
 
 
 def status_of(client: Client, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
@@ -275,80 +231,6 @@ def test_optimistic_writers_meet(client: Client) -> None:
     stale = {"metadata": {"resourceVersion": old["metadata"]["resourceVersion"]}, "data": {"x": "3"}}
     with pytest.raises(ApiError):
         client.patch("ConfigMap", "a", stale, "shop", content_type=MERGE_PATCH)
-
-
-def test_watch(server: Server, client: Client) -> None:
-    first = client.create(config("a"))
-    events = client.watch("ConfigMap", "shop", labels="app=web")
-    client.create({**config("b"), "metadata": {"name": "b", "namespace": "shop", "labels": {"app": "web"}}})
-    event = next(events)
-    assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "b")
-    client.patch("ConfigMap", "a", {"metadata": {"labels": {"app": "web"}}}, "shop")
-    event = next(events)
-    assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "a")
-    client.patch("ConfigMap", "b", {"metadata": {"labels": {"app": "db"}}}, "shop")
-    assert next(events)["type"] == "DELETED"
-    events.close()  # type: ignore[attr-defined]
-    replay = client.watch("ConfigMap", since=first["metadata"]["resourceVersion"])
-    assert [next(replay)["type"] for _ in range(3)] == ["ADDED", "MODIFIED", "MODIFIED"]
-    replay.close()  # type: ignore[attr-defined]
-    listed = client.stream("GET", "/api/v1/configmaps?watch=true&sendInitialEvents=true&timeoutSeconds=1")
-    assert [event["type"] for event in listed] == ["ADDED", "ADDED", "BOOKMARK"]
-
-
-def test_watching_from_too_long_ago(tmp_path: Path) -> None:
-    server = Server(tmp_path / "s")
-    try:
-        server.store._log = type(server.store._log)(server.store.resource_version, 1)
-        for name in ("a", "b", "c"):
-            server.do(server.store.create, config(name))
-        with pytest.raises(ApiError) as caught:
-            next(Client(server.path).watch("ConfigMap", since="1"))
-        assert (caught.value.code, caught.value.reason) == (410, "Expired")
-    finally:
-        server.stop()
-
-
-def test_changes_stream(server: Server, client: Client) -> None:
-    client.create(config("a"))
-    changes = client.changes(["ConfigMap", "Pod"])
-    sync = next(changes)
-    assert (sync["type"], sync["resourceVersion"]) == ("SYNC", "3")
-    assert [obj["metadata"]["name"] for obj in sync["objects"]] == ["a"]
-    server.do(
-        lambda: [
-            server.store.create(config("b")),
-            server.store.create(pod()),
-            server.store.create(sample("Service")),
-        ]
-    )
-    change = next(changes)
-    assert [(event["type"], event["object"]["kind"]) for event in change["events"]] == [
-        ("ADDED", "ConfigMap"),
-        ("ADDED", "Pod"),
-    ]
-    assert (change["type"], change["resourceVersion"]) == ("CHANGES", "6")
-    server.do(server.store.delete, Key("ConfigMap", "shop", "a"))
-    assert next(changes)["events"][0]["type"] == "DELETED"
-    changes.close()  # type: ignore[attr-defined]
-
-
-def test_readers_that_leave_are_forgotten(
-    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log, forgotten = server.store._log, threading.Event()
-    unregister = log.unregister
-
-    def told(waker: asyncio.Event) -> None:
-        unregister(waker)
-        forgotten.set()
-
-    monkeypatch.setattr(log, "unregister", told)
-    changes = client.changes(["ConfigMap"])
-    next(changes)
-    changes.close()  # type: ignore[attr-defined]
-    assert forgotten.wait(5)
-    assert server.do(lambda: len(log._wakers)) == 0
 
 
 def test_discovery(client: Client) -> None:

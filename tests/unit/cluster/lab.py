@@ -185,3 +185,7 @@ def service(name: str, ports: Iterable[JsonObject] = ({"port": 80},), **spec: An
     if body["selector"] is None:
         del body["selector"]
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": body}
+
+
+def set_image(image: str) -> Any:
+    return lambda obj: obj["spec"]["template"]["spec"]["containers"][0].update(image=image)
