@@ -19,6 +19,8 @@ class HostRoute:
     destination: IPNetwork | None
     gateway: IPAddress
     source: IPAddress | None = None
+    gateway_mac: str | None = None
+    """Where the host knows it from the start, and need not ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,14 +184,18 @@ def add_pod(net: KubeNet, wiring: Wiring, pod: PodAttachment, *, offload: bool) 
     """Note a pod and its cable in a KubeNet.
 
     Pods have host addresses (/32, /128) and no link-local one: everything goes to the gateway, as with
-    routed CNI plugins, so that there is one neighbour to answer for and one source to expect.
+    routed CNI plugins, so that there is one neighbour to answer for and one source to expect. They know
+    it from the start: what they would learn counts in a table that all namespaces of a machine share,
+    of 1,024 entries by default, and when it is full nobody on the machine reaches a new neighbour.
     """
     host: PlaceHost = net.addHost(
         pod.place,
         cls=PodHost,
         mac=pod.port.mac,
         addresses=tuple(_alone(interface.ip) for interface in pod.port.addresses),
-        routes=tuple(HostRoute(None, gateway) for gateway in pod.port.gateways),
+        routes=tuple(
+            HostRoute(None, gateway, gateway_mac=pod.port.gateway_mac) for gateway in pod.port.gateways
+        ),
     )
     net.addLink(
         wiring.node(pod.node).bridge,

@@ -193,6 +193,7 @@ def _configure(host: HostEnd, *, offload: bool) -> None:
                 rtnl.set_up_index(index),
                 *(rtnl.add_address(index, address) for address in host.addresses),
                 *(rtnl.add_route(index, r.destination, r.gateway, r.source) for r in host.routes),
+                *(rtnl.add_neighbour(index, r.gateway, r.gateway_mac) for r in host.routes if r.gateway_mac),
             ]
         )
         if host.own_ports:

@@ -164,6 +164,13 @@ def add_route(
     return Request(_RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, payload, f"route {where} through {gateway}")
 
 
+def add_neighbour(index: int, address: IPAddress, mac: str) -> Request:
+    """Tell an interface for good which MAC a neighbour has."""
+    payload = struct.pack("=BxxxiHBB", _family(address.version), index, _NUD_PERMANENT, 0, 0)
+    payload += attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, _packed_mac(mac))
+    return Request(_RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, payload, f"add the neighbour {address}")
+
+
 def add_rule(version: int, priority: int, table: int) -> Request:
     """Look routes up in `table`, in the order of priorities."""
     return _rule(_RTM_NEWRULE, version, priority, table, b"", f"rule {priority}")

@@ -177,8 +177,6 @@ def connect(topology: str) -> Report:
             "priority=5,in_port=2,actions=output:1",
             *(overlay + arriving if plan.mode is Mode.OVERLAY else ()),
         )
-        output("ip", "neigh", "add", str(node.pod_gateways[0]), "lladdr", node.gateway_mac, "dev", "eth0",
-               place=pod.place)  # fmt: skip
     target = str(there.port.addresses[0].ip)
     report = {
         "nodes": succeeds("ping", "-c2", "-i0.1", "-W2", str(two.addresses[0].ip), place=f"node/{one.name}"),

@@ -74,6 +74,16 @@ def test_nodes_speak_to_pods_as_their_gateway_only_through_tunnels(path: Path) -
     assert sources == (set(node.pod_gateways) if tunnelled else own)
 
 
+def test_pods_know_their_gateway_and_take_no_room_in_the_table_that_all_namespaces_share() -> None:
+    plan = wiring(TOPOLOGIES[0])
+    net, node = KubeNet(), plan.nodes[0]
+    sketch(net, plan, SETTINGS)
+    pod = PodAttachment("shop/web", node.name, pod_port(plan, node.name, 2))
+    routes = add_pod(net, plan, pod, offload=False).end.routes
+    known = {(route.gateway, route.gateway_mac) for route in routes}
+    assert known == {(gateway, node.gateway_mac) for gateway in node.pod_gateways}
+
+
 def test_tunnels_know_all_other_ends() -> None:
     plan = wiring(next(path for path in TOPOLOGIES if path.stem == "three-node"))
     net = KubeNet()

@@ -41,6 +41,12 @@ def test_default_routes_have_no_destination() -> None:
     assert dict(attributes(sourced.payload[12:]))[7] == b"\x0a\0\0\x02"
 
 
+def test_a_known_neighbour_stays_known() -> None:
+    request = rtnl.add_neighbour(2, ip_address("10.244.1.1"), "0a:58:0a:f4:01:01")
+    assert struct.unpack_from("=BxxxiHBB", request.payload) == (2, 2, 0x80, 0, 0), "NUD_PERMANENT"
+    assert dict(attributes(request.payload[12:])) == {1: b"\x0a\xf4\1\1", 2: b"\x0a\x58\x0a\xf4\1\1"}
+
+
 def test_the_kernel_lists_loopback() -> None:
     with Netlink() as netlink:
         loopback = rtnl.links(netlink)["lo"]
