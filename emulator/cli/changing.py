@@ -19,13 +19,26 @@ from emulator.scenario.cluster import Applied, Readiness
 _LABEL = re.compile(r"(?P<key>[^=\s]+?)(?:-|=(?P<value>\S*))")
 
 
+_MEANT = {
+    "Topology": "a cluster is started on it with: mininetes up FILE",
+    "Scenario": "it is played with: mininetes run FILE",
+}
+
+
 def loaded(files: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
     """The objects in `files`; what is ignored in them is said on stderr. Raises ManifestError."""
     from emulator.api.load import load
+    from emulator.api.problems import ManifestError
 
     if not files:
         raise click.UsageError("nothing to do: name manifests with -f FILE, -f DIR or -f -")
     manifest = load(files)
+    strangers = [
+        one.problem(("kind",), f"a {one.key.kind} is no manifest", hint=_MEANT.get(one.key.kind, ""))
+        for one in manifest.others
+    ]
+    if strangers:
+        raise ManifestError(strangers)
     for notice in manifest.notices:
         terminal.note(str(notice))
     return tuple(manifest.objects)

@@ -106,6 +106,14 @@ def _verbosity(arguments: Sequence[str]) -> int:
     )
 
 
+def _tell_version(context: click.Context, _: click.Parameter, value: Any) -> None:
+    if value:
+        from emulator.cli.about import version
+
+        click.echo(f"mininetes {version()}")
+        context.exit()
+
+
 @click.command(
     "mininetes",
     cls=Program,
@@ -116,6 +124,14 @@ def _verbosity(arguments: Sequence[str]) -> int:
         "max_content_width": 110,
     },
     epilog="First steps: mininetes doctor, mininetes run guestbook, mininetes up, mininetes probe --help.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Print the version.",
 )
 @click.pass_context
 def program(context: click.Context, /, **_common: Any) -> None:

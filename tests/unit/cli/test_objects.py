@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,3 +243,12 @@ def test_logs(invoke: Invoke, cluster: FakeCluster) -> None:
     cluster.log = "one\ntwo\n"
     assert invoke("logs", "shop/web-1", "-c", "main").stdout == "one\ntwo\n"
     assert cluster.calls[-1] == ("logs", "shop/web-1", "main", False, False)
+
+
+@pytest.mark.parametrize("command", ["up", "apply"])
+def test_a_topology_is_no_manifest(command: str, invoke: Invoke) -> None:
+    topology = Path(__file__).parents[3] / "topologies" / "three-node.yaml"
+    result = invoke(command, "-f", str(topology))
+    assert result.exit_code == 2
+    assert f"{topology}:3:7: Topology three-node: a Topology is no manifest" in result.stderr
+    assert "mininetes up FILE" in result.stderr
