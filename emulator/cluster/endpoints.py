@@ -66,11 +66,8 @@ def has_endpoints(service: JsonObject) -> bool:
 
 def selected_pods(snapshot: Snapshot, service: JsonObject) -> Iterator[JsonObject]:
     """Pods that stand behind the Service, ready or not."""
-    selector = service["spec"]["selector"]
-    for pod in snapshot.pods_by_namespace.get(service["metadata"]["namespace"], ()):
-        labels = pod["metadata"].get("labels") or {}
-        selected = all(labels.get(key) == value for key, value in selector.items())
-        if selected and not is_finished(pod) and addresses(pod):
+    for pod in snapshot.labelled(service["metadata"]["namespace"], service["spec"]["selector"]):
+        if not is_finished(pod) and addresses(pod):
             yield pod
 
 

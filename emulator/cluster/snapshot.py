@@ -45,6 +45,26 @@ class Snapshot:
         return {namespace: tuple(pods) for namespace, pods in found.items()}
 
     @cached_property
+    def _labelled(self) -> Mapping[tuple[str, str, str], tuple[JsonObject, ...]]:
+        found: dict[tuple[str, str, str], list[JsonObject]] = {}
+        for pod in self.pods:
+            metadata = pod["metadata"]
+            for key, value in (metadata.get("labels") or {}).items():
+                found.setdefault((metadata.get("namespace", ""), key, value), []).append(pod)
+        return {label: tuple(pods) for label, pods in found.items()}
+
+    def labelled(self, namespace: str, labels: Mapping[str, str]) -> Iterator[JsonObject]:
+        """The pods of a namespace that carry all these labels, in the order of names."""
+        groups = [self._labelled.get((namespace, key, value), ()) for key, value in labels.items()]
+        if not groups:
+            yield from self.pods_by_namespace.get(namespace, ())
+            return
+        for pod in min(groups, key=len):
+            own = pod["metadata"]["labels"]
+            if all(own.get(key) == value for key, value in labels.items()):
+                yield pod
+
+    @cached_property
     def orphans(self) -> Mapping[str, tuple[JsonObject, ...]]:
         """The pods without a controller, by namespace."""
         found = {
