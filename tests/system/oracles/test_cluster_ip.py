@@ -45,7 +45,7 @@ def test_14_a_connection_stays_with_its_endpoint(shop: Cluster, family: int) -> 
     )
     assert report["outcome"] == "connected"
     frames = [frame for frame in report["captured"] if frame["headers"].get("tcp.dport") == 8080]
-    assert len(frames) >= 4, "a handshake, a request and a goodbye"
+    assert len(frames) >= 3, "two packets of the handshake and the request; the goodbye may come later"
     assert len({frame["at"] for frame in frames}) == 1
     (answered,) = report["endpoints"]
     assert {frame["at"] for frame in frames} == {answered}
