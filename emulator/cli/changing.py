@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,9 @@ from emulator.cli.session import Session
 from emulator.cli.terminal import Terminal
 from emulator.scenario import changes
 from emulator.scenario.cluster import Applied, Readiness
+
+_MOST = 20
+"""Lines of what is missing, or of what fails."""
 
 _LABEL = re.compile(r"(?P<key>[^=\s]+?)(?:-|=(?P<value>\S*))")
 
@@ -134,14 +137,21 @@ def rollout(
 
 def insist(terminal: Terminal, ready: Readiness, timeout: float) -> None:
     """Name what fails for good, and what is missing at the deadline; then exit 1."""
-    for failing in ready.failing:
+    for failing in _first(ready.failing):
         terminal.warn(failing)
     if ready.ready:
         return
     click.echo(f"{terminal.style('not ready', 'bad')} after {timeout:g}s:", err=True)
-    for missing in ready.missing:
+    for missing in _first(ready.missing):
         click.echo(f"  {missing}", err=True)
     raise click.exceptions.Exit(ExitCode.NOT_AS_EXPECTED)
+
+
+def _first(phrases: Sequence[str]) -> Iterator[str]:
+    """As many as fit a screen: a large cluster may miss hundreds."""
+    yield from phrases[:_MOST]
+    if len(phrases) > _MOST:
+        yield f"and {len(phrases) - _MOST} more"
 
 
 def _tell(terminal: Terminal, done: Applied, timeout: float) -> None:

@@ -188,6 +188,16 @@ def test_not_ready_names_what_is_missing(invoke: Invoke, cluster: FakeCluster) -
     assert "pod shop/web-1: ContainerCreating" in result.stderr
 
 
+def test_not_ready_names_the_first_of_many(invoke: Invoke, cluster: FakeCluster) -> None:
+    missing = tuple(f"pod shop/web-{number}: ContainerCreating" for number in range(1000))
+    cluster.readiness = Readiness(ready=False, missing=missing)
+    result = invoke("scale", "deploy/web", "--replicas", "3", "-n", "shop", "--timeout", "3")
+    assert result.exit_code == 1
+    assert "web-0:" in result.stderr
+    assert "and 980 more" in result.stderr
+    assert len(result.stderr.splitlines()) < 25
+
+
 def test_up_prints_one_line(invoke: Invoke, cluster: FakeCluster) -> None:
     result = invoke("up", "three-node", "--nodes", "5", "--timeout", "10")
     assert result.stdout.startswith("1 node, 3 pods, 1 service ready in ")
