@@ -63,6 +63,8 @@ def work(order: Order, identity: Identity, ends: Ends) -> None:
     """The janitor's whole life, in a child of the launcher."""
     processes.name_process("mn-janitor")
     os.setsid()
+    # The sandbox's users have to pass what is made from here on; the run directory itself is for its owner.
+    os.umask(0o022)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     keep_logs = False

@@ -162,10 +162,16 @@ def lock(run_dir: Path) -> int:
     """Make the run directory if need be and hold it for this process and its children.
 
     Returns the file descriptor that holds it. Raises SandboxError when a cluster of that name runs or is
-    starting or ending.
+    starting or ending, and where it cannot be made.
     """
     while True:
-        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SandboxError(
+                f"the run directory {run_dir} cannot be made: {error.strerror}",
+                hint="set MININETES_HOME to a directory that you may write to",
+            ) from None
         try:
             fd = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
