@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 
 from emulator.api.errors import expired
 from emulator.api.objects import JsonObject
+
+KEPT_SECONDS = 300.0
+"""How long every event can be replayed, as etcd keeps them for Kubernetes."""
+KEPT_ALWAYS = 1000
+"""So many can be replayed however old they are."""
 
 
 class EventType(StrEnum):
@@ -37,18 +42,29 @@ class Event:
 
 
 class EventLog:
-    """The last `capacity` events, and whoever waits for the next one. Belongs to one event loop's thread."""
+    """The latest events, `capacity` at most, and whoever waits for the next one.
 
-    def __init__(self, start: int, capacity: int) -> None:
-        self._events: deque[Event] = deque(maxlen=capacity)
+    Each keeps two states of an object, so old ones are let go of. Belongs to one event loop's thread.
+    """
+
+    def __init__(self, start: int, capacity: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._events: deque[Event] = deque()
+        self._moments: deque[float] = deque()
+        self._capacity = capacity
+        self._clock = clock
         self._forgotten = start  # events up to this version cannot be replayed
         self._wakers: set[asyncio.Event] = set()
 
     def append(self, event: Event) -> None:
         """Add an event and wake every watch."""
-        if len(self._events) == self._events.maxlen:
-            self._forgotten = self._events[0].resource_version
+        now = self._clock()
         self._events.append(event)
+        self._moments.append(now)
+        while len(self._events) > self._capacity or (
+            len(self._events) > KEPT_ALWAYS and self._moments[0] < now - KEPT_SECONDS
+        ):
+            self._forgotten = self._events.popleft().resource_version
+            self._moments.popleft()
         for waker in self._wakers:
             waker.set()
 
@@ -56,9 +72,13 @@ class EventLog:
         """The events younger than `version`. Raises ApiError 410 when some are forgotten."""
         if version < self._forgotten:
             raise expired(version, self._forgotten)
-        # Versions rise by one with every event, so the start is found without a search.
-        start = 0 if not self._events else max(0, version - self._events[0].resource_version + 1)
-        return list(islice(self._events, start, None))
+        found = []
+        for event in reversed(self._events):
+            if event.resource_version <= version:
+                break
+            found.append(event)
+        found.reverse()
+        return found
 
     def watch(self, kinds: Collection[str] | None, since: int) -> Watch:
         """Follow the events of `kinds` (None: all) younger than `since`. Raises ApiError 410."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from emulator.api.store import Store
 from emulator.cluster.changes import Change, Refusal, apply_changes
 from emulator.cluster.endpoints import endpoint_slices
+from emulator.cluster.events import event_expires_at, expired_events
 from emulator.cluster.garbage import collect_garbage
 from emulator.cluster.inventory import inventory
 from emulator.cluster.mirroring import mirrored_slices
@@ -36,6 +37,7 @@ def reconcile(snapshot: Snapshot, now: datetime) -> tuple[Change, ...]:
 def _changes(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     yield from inventory(snapshot, now)
     yield from collect_garbage(snapshot)
+    yield from expired_events(snapshot, now)
     yield from deployments(snapshot, now)
     yield from replica_sets(snapshot, now)
     yield from stateful_sets(snapshot, now)
@@ -69,6 +71,7 @@ def next_wake(snapshot: Snapshot, now: datetime) -> datetime | None:
 
 
 def _moments(snapshot: Snapshot) -> Iterator[datetime]:
+    yield from map(event_expires_at, snapshot.all("Event"))
     for job in snapshot.all("Job"):
         moment = expires_at(job) if is_over(job) else deadline(job)
         if moment is not None:

@@ -9,7 +9,7 @@ import pytest
 from emulator.api.errors import ApiError
 from emulator.api.objects import Key
 from emulator.api.store import Store
-from emulator.api.watch import Event
+from emulator.api.watch import KEPT_ALWAYS, KEPT_SECONDS, Event, EventLog, EventType
 from tests.unit.api.test_store import config, make_store, pod
 
 
@@ -72,3 +72,21 @@ def test_versions_that_are_forgotten() -> None:
         with pytest.raises(ApiError) as caught:
             watching()
         assert (caught.value.code, caught.value.reason) == (410, "Expired")
+
+
+def test_what_is_old_is_forgotten_but_for_the_latest() -> None:
+    moment = 0.0
+    log = EventLog(0, 10 * KEPT_ALWAYS, clock=lambda: moment)
+
+    def happen(version: int) -> None:
+        log.append(Event(EventType.ADDED, config("a"), None, version))
+
+    for version in range(1, 3 * KEPT_ALWAYS + 1):
+        happen(version)
+    assert len(log.after(0)) == 3 * KEPT_ALWAYS
+    moment = KEPT_SECONDS + 1
+    happen(3 * KEPT_ALWAYS + 1)
+    assert [event.resource_version for event in log.after(3 * KEPT_ALWAYS - 1)] == [3000, 3001]
+    assert len(log.after(2 * KEPT_ALWAYS + 1)) == KEPT_ALWAYS
+    with pytest.raises(ApiError):
+        log.after(2 * KEPT_ALWAYS)
