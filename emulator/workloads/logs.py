@@ -1,14 +1,10 @@
-"""What containers write, kept in files of the run directory.
-
-A log is plain text; the time of each write stands beside it in a file of its own, as `OFFSET TIME`.
-"""
+"""What containers write, kept in files of the run directory as plain text."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 LARGEST = 10 * 2**20
@@ -21,7 +17,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = self._clock = -1
+        self._file = -1
         self._size = 0
         self._dropped = 0
         self._grown: set[asyncio.Event] = set()
@@ -36,8 +32,6 @@ class Log:
             self._open()
         if self._size + len(text) > LARGEST:
             self._drop_older_half()
-        now = datetime.now(UTC).isoformat(timespec="microseconds")
-        os.write(self._clock, f"{self._dropped + self._size} {now}\n".encode())
         os.write(self._file, text)
         self._size += len(text)
         self._tell()
@@ -64,12 +58,15 @@ class Log:
             self._closed = True
             if self._file >= 0:
                 os.close(self._file)
-                os.close(self._clock)
             self._tell()
 
-    def text(self) -> bytes:
-        """All that it holds."""
-        return self.path.read_bytes() if self._size else b""
+    def text(self, start: int = 0) -> bytes:
+        """All that it holds from byte `start` on."""
+        if start >= self._size:
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read()
 
     async def follow(self) -> AsyncIterator[bytes]:
         """All that it holds, then what is added, until it is closed."""
@@ -79,7 +76,7 @@ class Log:
         try:
             while True:
                 grown.clear()
-                text = self.text()[max(0, position - self._dropped) :]
+                text = self.text(max(0, position - self._dropped))
                 position = self._dropped + self._size
                 if text:
                     yield text
@@ -91,11 +88,10 @@ class Log:
             self._grown.discard(grown)
 
     def _open(self) -> None:
-        """Make the files; most containers never write."""
+        """Make the file; most containers never write."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self.path, flags, 0o600)
-        self._clock = os.open(self.path.with_suffix(".times"), flags, 0o600)
 
     def _pump(self, pipe: int) -> bool:
         """Take what a pipe holds; False when it holds nothing more."""
@@ -116,7 +112,7 @@ class Log:
             os.close(pipe)
 
     def _drop_older_half(self) -> None:
-        kept = self.text()[-LARGEST // 2 :]
+        kept = self.text(max(0, self._size - LARGEST // 2))
         kept = kept[kept.find(b"\n") + 1 :]
         self._dropped += self._size - len(kept)
         os.ftruncate(self._file, 0)

@@ -145,6 +145,8 @@ class ContainerWorker:
         run = self.record.restarts + again
         self._blueprint, self._began = blueprint, datetime.now(UTC)
         self._log = Log(self.log_path(run))
+        # As kubelet: the present run's log and the one before it.
+        self.log_path(run - 2).unlink(missing_ok=True)
         for notice in blueprint.notices:
             self._host.note("Warning", "NotAvailable", f"{self.name}: {notice}")
         self._incarnation = incarnation = self._new_run(blueprint, self._log)

@@ -38,6 +38,7 @@ async def containers_are_restarted(b: Bench) -> None:
     assert "restarting failed container=main pod=pod_shop(uid-pod)" in messages[0]
     assert b.container()["lastState"]["terminated"]["exitCode"] == 3
     assert b.runtime.logs(pod, previous=True) == b"run\n"
+    assert len(list(b.directory.rglob("*.log"))) <= 2
     assert ("Warning", "BackOff", "Back-off restarting failed container main") in b.events
 
     await b.up(shell("exit 0"), name="done", restartPolicy="OnFailure")
