@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -43,10 +44,33 @@ def _traces(pid: int) -> bytes:
     return traces
 
 
+def _leaving() -> set[int]:
+    """Processes on their way out, of whom nothing tells any more where they lived.
+
+    The first process of a pid namespace gives up its mounts, and only then waits for all others to die.
+    """
+    return {pid for pid in _processes() if _has_no_mounts(pid) and _state(pid) not in "ZX"}
+
+
+def _has_no_mounts(pid: int) -> bool:
+    try:
+        Path(f"/proc/{pid}/mountinfo").read_bytes()
+    except OSError as error:
+        return error.errno in (errno.EINVAL, errno.ENOENT)
+    return False
+
+
+def _state(pid: int) -> str:
+    try:
+        return _stat(pid)[0]
+    except OSError:
+        return "X"
+
+
 def await_end(home: Path, *, besides: frozenset[int] = frozenset()) -> None:
     """Wait until no member is left; fails with their command lines when they stay."""
     deadline = time.monotonic() + PATIENCE
-    while left := members(home) - besides:
+    while left := (members(home) | _leaving()) - besides:
         pid = left.pop()
         try:
             fd = os.pidfd_open(pid)
@@ -89,8 +113,12 @@ def namespaces_in_use(before: float) -> set[str]:
 
 
 def _started(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return int(_stat(pid)[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of a process's `stat` from its state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def state() -> dict[str, object]:
