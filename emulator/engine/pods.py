@@ -18,6 +18,7 @@ from emulator.api.objects import JsonObject, key_of
 from emulator.api.store import Store
 from emulator.cluster.pods import is_finished, is_terminating, node_name
 from emulator.engine.programming import Programming
+from emulator.engine.together import Together
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class PodLifecycle:
         self._containers = containers
         self._programming = programming
         self._lives: dict[str, _Life] = {}
+        self._detaching = Together(self._detach)
 
     async def run(self) -> None:
         """Follow the store for ever. The network must have been built."""
@@ -98,13 +100,16 @@ class PodLifecycle:
         grace = 0.0 if current is None else float(current["metadata"].get("deletionGracePeriodSeconds") or 0)
         pod = current or life.pod
         await self._containers.stop(pod, grace)
-        await asyncio.to_thread(self._network.detach, [pod])
+        await self._detaching.do(pod)
         self._lives.pop(pod["metadata"]["uid"], None)
         try:
             self._store.delete(key_of(pod), grace_seconds=0, uid=pod["metadata"]["uid"])
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
+
+    async def _detach(self, pods: Sequence[JsonObject]) -> None:
+        await asyncio.to_thread(self._network.detach, pods)
 
     def _task(self, work: Awaitable[None], pod: JsonObject) -> asyncio.Task[None]:
         async def guarded() -> None:
