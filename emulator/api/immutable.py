@@ -40,7 +40,8 @@ def _service(old: JsonObject, new: JsonObject) -> list[Finding]:
     if "ExternalName" in (before.get("type"), after.get("type")):
         return []
     if had and wants and had != wants:
-        return [invalid(("spec", "clusterIP"), wants, "may not change once set")]
+        listed = after.get("clusterIPs") or [wants]
+        return [invalid(("spec", "clusterIPs", 0), listed, "may not change once set")]
     return []
 
 

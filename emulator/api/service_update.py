@@ -1,6 +1,7 @@
 """What follows from a change to a Service, before anything is checked or allocated.
 
-Source: `dropTypeDependentFields` and `normalizeClusterIPs` of Kubernetes' Service registry.
+Source: `dropTypeDependentFields`, `normalizeClusterIPs` and the first part of `initIPFamilyFields` of
+Kubernetes' Service registry.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ def settled_update(old: JsonObject, new: JsonObject) -> JsonObject:
     before, after = old.get("spec") or {}, dict(new["spec"])
     _drop_outgrown(before, after)
     _follow_cluster_ip(before, after)
+    _keep_policy(before, after)
     return new if after == new["spec"] else {**new, "spec": after}
 
 
@@ -59,3 +61,15 @@ def _follow_cluster_ip(before: JsonObject, after: JsonObject) -> None:
         after["clusterIPs"] = [after["clusterIP"], *after["clusterIPs"][1:]]
     else:
         del after["clusterIPs"]
+
+
+def _keep_policy(before: JsonObject, after: JsonObject) -> None:
+    """Who names no policy keeps the one there was; who asks for SingleStack gives up the second family."""
+    if "ExternalName" in (before.get("type"), after.get("type")):
+        return
+    if not after.get("ipFamilyPolicy") and before.get("ipFamilyPolicy"):
+        after["ipFamilyPolicy"] = before["ipFamilyPolicy"]
+    if after.get("ipFamilyPolicy") == "SingleStack":
+        for field in ("clusterIPs", "ipFamilies"):
+            if after.get(field) and after[field] == before.get(field):
+                after[field] = after[field][:1]

@@ -85,6 +85,10 @@ def service_ports(service: JsonObject) -> str:
     )
 
 
+def _cluster_ips(service: JsonObject) -> str:
+    return ",".join(dig(service, "spec", "clusterIPs", default=[])) or "<none>"
+
+
 def _external_ip(service: JsonObject) -> str:
     spec = service.get("spec") or {}
     if spec.get("type") == "ExternalName":
@@ -212,7 +216,7 @@ _COLUMNS: dict[str, Columns] = {
             "PORT(S)": service_ports,
             "AGE": _age,
         },
-        {"SELECTOR": _selector},
+        {"CLUSTER-IPS": _cluster_ips, "SELECTOR": _selector},
     ),
     "EndpointSlice": Columns(
         {

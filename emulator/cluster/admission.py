@@ -147,9 +147,8 @@ def carry_over(old: JsonObject, service: JsonObject) -> None:
                     spec[field] = copy_json(before[field])
         elif spec.get("clusterIP") == before.get("clusterIP") and not spec.get("clusterIPs"):
             spec["clusterIPs"] = list(before.get("clusterIPs") or ())
-        for field in ("ipFamilies", "ipFamilyPolicy"):
-            if not spec.get(field) and field in before:
-                spec[field] = copy_json(before[field])
+        if spec.get("ipFamilyPolicy") == "SingleStack" and spec.get("clusterIPs") == before.get("clusterIPs"):
+            spec["clusterIPs"] = spec["clusterIPs"][:1]
     was_exposed, is_exposed = before["type"] in _EXPOSED, spec["type"] in _EXPOSED
     known = {
         (p["protocol"], p["port"]): p["nodePort"] for p in before.get("ports") or () if p.get("nodePort")

@@ -12,6 +12,7 @@ from emulator.cluster.wiring import IPNetwork
 _POLICY: Path = ("spec", "ipFamilyPolicy")
 _FIELDS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 _DUAL = ("RequireDualStack", "PreferDualStack")
+_ALL = ("IPv4", "IPv6")
 
 
 def settle_families(
@@ -20,102 +21,157 @@ def settle_families(
     """Fill in families and policy, in place; `ranges` are the cluster's service ranges.
 
     The first range is the primary family's. Afterwards `ipFamilies` says how many cluster IPs there
-    are to be. Returns what is wrong with the wishes.
+    are to be. Returns what is wrong with the wishes. Source: `initIPFamilyFields` of Kubernetes' Service
+    registry, and `ValidateServiceClusterIPsRelatedFields` before it.
     """
     spec = service["spec"]
     if spec["type"] == "ExternalName":
         for field in _FIELDS:
             spec.pop(field, None)
         return []
+    configured = [_family(network.version) for network in ranges]
+    anywhere = spec.get("clusterIP") == "None" and not spec.get("selector")
     findings = _settle_cluster_ips(spec)
     if findings:
         return findings
-    configured = [_family(network.version) for network in ranges]
-    anywhere = spec.get("clusterIP") == "None" and not spec.get("selector")
-    if spec.get("ipFamilyPolicy") is None:
+    if not spec.get("ipFamilyPolicy"):
         spec["ipFamilyPolicy"] = "RequireDualStack" if anywhere else "SingleStack"
-    findings = _check_policy(spec, configured, old, anywhere=anywhere)
+    findings = [
+        *_check_form(spec),
+        *(_check_release(spec, old["spec"]) if old else ()),
+        *_check_policy(spec),
+        *_infer_families(spec, _ALL if anywhere else configured),
+    ]
     if findings:
         return findings
-    families = list(spec.get("ipFamilies") or _families_of(spec.get("clusterIPs") or ()) or configured[:1])
-    possible = [*configured, *(f for f in ("IPv4", "IPv6") if anywhere and f not in configured)]
-    if spec["ipFamilyPolicy"] in _DUAL:
-        families += [family for family in possible if family not in families]
-    spec["ipFamilies"] = families[:2]
-    return _check_families(spec, possible, old)
+    if not anywhere:
+        findings = _check_cluster(spec, configured)
+    _complete(spec, _ALL if anywhere else configured, configured[0])
+    return findings or (_check_kept(spec, old["spec"]) if old else [])
 
 
 def _family(version: int) -> str:
     return f"IPv{version}"
 
 
-def _families_of(cluster_ips: Sequence[str]) -> list[str]:
-    return [_family(ip_address(text).version) for text in cluster_ips if text != "None"]
-
-
 def _settle_cluster_ips(spec: JsonObject) -> list[Finding]:
-    """`clusterIP` is `clusterIPs[0]`; whoever gives one means both."""
+    """`clusterIP` is `clusterIPs[0]`; whoever gives the first alone means both."""
     first, listed = spec.get("clusterIP"), list(spec.get("clusterIPs") or ())
+    path: Path = ("spec", "clusterIPs")
     if first and not listed:
         listed = [first]
     elif listed and not first:
-        first = listed[0]
+        return [invalid(path, listed, "must be empty when `clusterIP` is not specified")]
     if listed and listed[0] != first:
-        return [invalid(("spec", "clusterIPs", 0), listed[0], "must match `clusterIP`")]
+        return [invalid(path, listed, "first value must match `clusterIP`")]
+    if len(listed) > 2:
+        return [invalid(path, listed, "may only hold up to 2 values")]
     for index, text in enumerate(listed):
         if text == "None":
             if len(listed) > 1:
-                return [invalid(("spec", "clusterIPs", 0), text, "'None' must be the first and only value")]
+                return [invalid(path, listed, "'None' must be the first and only value")]
             continue
         try:
             ip_address(text)
         except ValueError:
             why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-            return [invalid(("spec", "clusterIPs", index), text, why)]
+            return [invalid((*path, index), text, why)]
+    if len(listed) == 2 and len(_versions(listed)) == 1:
+        return [invalid(path, listed, "may specify no more than one IP for each IP family")]
     if listed:
         spec["clusterIP"], spec["clusterIPs"] = first, listed
     return []
 
 
-def _check_policy(
-    spec: JsonObject, configured: Sequence[str], old: JsonObject | None, *, anywhere: bool
-) -> list[Finding]:
-    policy = spec["ipFamilyPolicy"]
-    if policy == "SingleStack" and _was_dual(spec, old):
-        for field in ("clusterIPs", "ipFamilies"):  # asking for SingleStack drops the secondary
-            spec[field] = spec[field][:1]
-    for field, what in (("ipFamilies", "IP families"), ("clusterIPs", "clusterIPs")):
-        if policy == "SingleStack" and len(spec.get(field) or ()) > 1:
-            why = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
-            return [invalid(_POLICY, policy, why)]
-    if policy == "RequireDualStack" and len(configured) < 2 and not anywhere:
-        return [invalid(_POLICY, policy, "this cluster is not configured for dual-stack services")]
-    return []
+def _versions(addresses: Sequence[str]) -> set[int]:
+    return {ip_address(text).version for text in addresses}
 
 
-def _was_dual(spec: JsonObject, old: JsonObject | None) -> bool:
-    before = (old or {}).get("spec", {})
-    return before.get("ipFamilyPolicy") in _DUAL and all(
-        len(spec.get(field) or ()) == 2 and spec[field] == before.get(field)
-        for field in ("clusterIPs", "ipFamilies")
-    )
-
-
-def _check_families(spec: JsonObject, possible: Sequence[str], old: JsonObject | None) -> list[Finding]:
-    families = spec["ipFamilies"]
+def _check_form(spec: JsonObject) -> list[Finding]:
+    """Each family once, and addresses of the families that stand beside them."""
+    families = spec.get("ipFamilies") or []
     if len(set(families)) != len(families):
         return [duplicate(("spec", "ipFamilies", 1), families[1])]
-    for index, family in enumerate(families):
-        if family not in possible:
-            return [invalid(("spec", "ipFamilies", index), family, "not configured on this cluster")]
-    before = (old or {}).get("spec", {}).get("ipFamilies")
-    if before and before[0] != families[0]:
-        return [invalid(("spec", "ipFamilies", 0), families[0], "may not change once set")]
-    for index, text in enumerate(spec.get("clusterIPs") or ()):
-        if text != "None" and (
-            index >= len(families) or _family(ip_address(text).version) != families[index]
-        ):
-            expected = families[index] if index < len(families) else "no"
-            why = f"expected an {expected} value as indicated by `ipFamilies[{index}]`"
+    for index, (text, family) in enumerate(zip(spec.get("clusterIPs") or (), families, strict=False)):
+        if text != "None" and _family(ip_address(text).version) != family:
+            why = f"expected an {family} value as indicated by `ipFamilies[{index}]`"
             return [invalid(("spec", "clusterIPs", index), text, why)]
     return []
+
+
+def _check_release(spec: JsonObject, before: JsonObject) -> list[Finding]:
+    """The second family goes by asking for SingleStack, not by leaving it out."""
+    policy = spec["ipFamilyPolicy"]
+    if policy == "SingleStack":
+        return []
+    return [
+        invalid(_POLICY, policy, f"must be 'SingleStack' to release the secondary {what}")
+        for field, what in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family"))
+        if len(before.get(field) or ()) == 2 and len(spec.get(field) or ()) == 1
+    ]
+
+
+def _check_policy(spec: JsonObject) -> list[Finding]:
+    if spec["ipFamilyPolicy"] != "SingleStack":
+        return []
+    why = "must be 'RequireDualStack' or 'PreferDualStack' when multiple {} are specified"
+    return [
+        invalid(_POLICY, "SingleStack", why.format(what))
+        for field, what in (("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families"))
+        if len(spec.get(field) or ()) == 2
+    ]
+
+
+def _infer_families(spec: JsonObject, possible: Sequence[str]) -> list[Finding]:
+    """Cluster IPs that stand beside no family tell their own."""
+    listed, families = spec.get("clusterIPs") or [], list(spec.get("ipFamilies") or ())
+    for index, text in enumerate(listed):
+        if text == "None" or index < len(families):
+            continue
+        family = _family(ip_address(text).version)
+        if family not in possible:
+            path: Path = ("spec", "clusterIPs", index)
+            return [invalid(path, listed, f"{family} is not configured on this cluster")]
+        families.append(family)
+    spec["ipFamilies"] = families
+    return []
+
+
+def _check_cluster(spec: JsonObject, configured: Sequence[str]) -> list[Finding]:
+    findings = []
+    if spec["ipFamilyPolicy"] == "RequireDualStack" and len(configured) < 2:
+        why = "this cluster is not configured for dual-stack services"
+        findings.append(invalid(_POLICY, "RequireDualStack", why))
+    for index, family in enumerate(spec["ipFamilies"]):
+        if family not in configured:
+            findings.append(invalid(("spec", "ipFamilies", index), family, "not configured on this cluster"))
+    return findings
+
+
+def _complete(spec: JsonObject, possible: Sequence[str], default: str) -> None:
+    families = spec["ipFamilies"] or [default]
+    if spec["ipFamilyPolicy"] in _DUAL:
+        families = [*families, *(family for family in possible if family not in families)]
+    spec["ipFamilies"] = families
+
+
+def _check_kept(spec: JsonObject, before: JsonObject) -> list[Finding]:
+    """What an update may not change: both ways of being headless, each family and each address in its place.
+
+    Source: `validateUpgradeDowngradeClusterIPs` and `validateUpgradeDowngradeIPFamilies`.
+    """
+    if before["type"] == "ExternalName":
+        return []
+    was, wants = before.get("clusterIPs") or [], spec.get("clusterIPs") or []
+    once = "may not change once set"
+    findings = [
+        invalid(("spec", "clusterIPs", index), wants, once)
+        for index, (had, wanted) in enumerate(zip(was, wants, strict=False))
+        if had != wanted
+    ]
+    if "None" in (*was, *wants):
+        return findings
+    families = zip(before.get("ipFamilies") or (), spec["ipFamilies"], strict=False)
+    if any(had != wanted for had, wanted in families):
+        findings.append(invalid(("spec", "ipFamilies", 0), spec["ipFamilies"], once))
+    return findings

@@ -105,7 +105,9 @@ def _cluster_ips(spec: JsonObject, kind: str) -> Iterator[Finding]:
     first, several = spec.get("clusterIP"), spec.get("clusterIPs") or []
     if first not in (None, "", "None"):
         yield from _cluster_ip(first, (*_PATH, "clusterIP"))
-    if first not in (None, "") and several and several[0] != first:
+    if first in (None, "") and several:
+        yield invalid((*_PATH, "clusterIPs"), several, "must be empty when `clusterIP` is not specified")
+    elif several and several[0] != first:
         yield invalid((*_PATH, "clusterIPs"), several, "first value must match `clusterIP`")
     if _is_headless(spec) and kind in _EXTERNAL:
         yield invalid((*_PATH, "clusterIP"), "None", f"may not be set to 'None' for {kind} services")
@@ -137,11 +139,9 @@ def _families(spec: JsonObject) -> Iterator[Finding]:
     policies = ("PreferDualStack", "RequireDualStack", "SingleStack")
     yield from one_of(spec, "ipFamilyPolicy", policies, _PATH)
     if spec.get("ipFamilyPolicy") in (None, "SingleStack"):
-        for field in ("ipFamilies", "clusterIPs"):
+        for field, what in (("ipFamilies", "IP families"), ("clusterIPs", "cluster IPs")):
             if len(spec.get(field) or ()) > 1:
-                detail = (
-                    f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {field} are specified"
-                )
+                detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
                 yield invalid((*_PATH, "ipFamilyPolicy"), spec.get("ipFamilyPolicy"), detail)
 
 

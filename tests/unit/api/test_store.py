@@ -310,7 +310,7 @@ IMMUTABLE = [
         "Service",
         ("spec", "clusterIP"),
         "10.96.0.9",
-        'spec.clusterIP: Invalid value: "10.96.0.9": may not change once set',
+        'spec.clusterIPs[0]: Invalid value: ["10.96.0.9"]: may not change once set',
     ),
     (
         "Pod",

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject
 from emulator.cluster.bands import NODE_PORTS, address_band
-from emulator.cluster.plan import wire
 from emulator.cluster.state import recorded_ids
-from emulator.cluster.topology import parse_topology
 
 from .lab import Lab, service
 
@@ -29,11 +27,6 @@ def refusal(lab: Lab, obj: JsonObject) -> str:
         lab.apply(obj)
     assert (caught.value.code, caught.value.reason) == (422, "Invalid")
     return caught.value.message
-
-
-def single_stack() -> Lab:
-    spec = {"families": ["IPv4"], "nodes": [{"name": "worker-1"}]}
-    return Lab(wire(parse_topology({"metadata": {"name": "four"}, "spec": spec})))
 
 
 # -- cluster IPs
@@ -122,89 +115,6 @@ def test_applying_the_same_again_changes_nothing() -> None:
     version = lab.store.resource_version
     lab.store.replace(obj)
     assert lab.store.resource_version == version
-
-
-# -- families
-
-
-@pytest.mark.parametrize(
-    ("wishes", "families", "policy"),
-    [
-        ({}, ["IPv4"], "SingleStack"),
-        ({"ipFamilies": ["IPv6"]}, ["IPv6"], "SingleStack"),
-        ({"clusterIP": "fd00:10:96::77"}, ["IPv6"], "SingleStack"),
-        ({"ipFamilyPolicy": "PreferDualStack"}, ["IPv4", "IPv6"], "PreferDualStack"),
-        (
-            {"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6"]},
-            ["IPv6", "IPv4"],
-            "RequireDualStack",
-        ),
-        ({"clusterIP": "None"}, ["IPv4"], "SingleStack"),
-        ({"clusterIP": "None", "selector": None}, ["IPv4", "IPv6"], "RequireDualStack"),
-    ],
-)
-def test_families(wishes: JsonObject, families: list[str], policy: str) -> None:
-    lab = Lab()
-    lab.apply(service("web", **wishes))
-    spec = spec_of(lab, "web")
-    assert (spec["ipFamilies"], spec["ipFamilyPolicy"]) == (families, policy)
-    if spec["clusterIP"] != "None":
-        versions = [ip_address(ip).version for ip in spec["clusterIPs"]]
-        assert versions == [4 if family == "IPv4" else 6 for family in families]
-        assert spec["clusterIP"] == spec["clusterIPs"][0]
-    else:
-        assert spec["clusterIPs"] == ["None"]
-
-
-@pytest.mark.parametrize(
-    ("wishes", "words"),
-    [
-        (
-            {"ipFamilies": ["IPv4", "IPv6"]},
-            "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families",
-        ),
-        (
-            {"clusterIPs": ["10.96.1.1", "fd00:10:96::1"], "clusterIP": "10.96.1.1"},
-            "must be 'RequireDualStack' or 'PreferDualStack' when multiple clusterIPs",
-        ),
-        (
-            {"clusterIP": "10.96.1.1", "ipFamilies": ["IPv6"]},
-            "expected an IPv6 value as indicated by `ipFamilies[0]`",
-        ),
-        ({"clusterIP": "10.96.1.1", "clusterIPs": ["10.96.1.2"]}, "must match `clusterIP`"),
-    ],
-)
-def test_contradictory_families_are_refused(wishes: JsonObject, words: str) -> None:
-    assert words in refusal(Lab(), service("web", **wishes))
-
-
-def test_a_single_stack_cluster_offers_one_family() -> None:
-    lab = single_stack()
-    why = "this cluster is not configured for dual-stack services"
-    assert why in refusal(lab, service("web", ipFamilyPolicy="RequireDualStack"))
-    assert 'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster' in refusal(
-        lab, service("web", ipFamilies=["IPv6"])
-    )
-    lab.apply(
-        service("web", ipFamilyPolicy="PreferDualStack"), service("all", clusterIP="None", selector=None)
-    )
-    assert spec_of(lab, "web")["ipFamilies"] == ["IPv4"]
-    assert spec_of(lab, "all")["ipFamilies"] == ["IPv4", "IPv6"]
-
-
-def test_the_second_family_comes_and_goes_and_the_first_stays() -> None:
-    lab = Lab()
-    lab.apply(service("web"))
-    first = spec_of(lab, "web")["clusterIP"]
-    lab.change("Service", "web", lambda s: s["spec"].update(ipFamilyPolicy="PreferDualStack"))
-    assert spec_of(lab, "web")["clusterIPs"][0] == first
-    assert len(spec_of(lab, "web")["clusterIPs"]) == 2
-    lab.change("Service", "web", lambda s: s["spec"].update(ipFamilyPolicy="SingleStack"))
-    assert spec_of(lab, "web")["clusterIPs"] == [first]
-    with pytest.raises(ApiError, match="may not change once set"):
-        lab.change(
-            "Service", "web", lambda s: s["spec"].update(ipFamilies=["IPv6"], clusterIPs=None, clusterIP=None)
-        )
 
 
 # -- types and node ports
