@@ -1,7 +1,7 @@
 """Flows as Ryu messages: the one module that knows how Ryu spells what `pipeline` means.
 
 Ryu 4.34 speaks OpenFlow 1.3 with Nicira's extensions. Two of its gaps are filled here: its NAT
-action lacks the padding that Open vSwitch insists on, and it does not know the two fields
+and learn actions lack the padding that Open vSwitch insists on, and it does not know the two fields
 that a neighbour advertisement needs.
 """
 
@@ -23,6 +23,7 @@ from controllers.pipeline.actions import (
     DecTtl,
     Goto,
     InPort,
+    Learn,
     Load,
     Meter,
     Move,
@@ -30,9 +31,10 @@ from controllers.pipeline.actions import (
     Nat,
     Output,
     OutputTo,
+    Resubmit,
     Set,
 )
-from controllers.pipeline.fields import Field, Term
+from controllers.pipeline.fields import Bits, Field, Term
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import Match
 
@@ -47,6 +49,8 @@ SYMMETRIC_L3L4_UDP = 3
 WHOLE_PACKET = 0xFFFF
 
 _CT_COMMIT = 1
+_DELETE_LEARNED = 2
+"""NX_LEARN_F_DELETE_LEARNED of nicira-ext.h."""
 _NAT_SRC, _NAT_DST = 1, 2
 _ERICSSON_FIELDS = {f.ND_RESERVED: (1, 4), f.ND_OPTIONS_TYPE: (2, 1)}
 """Field number and size in bytes in OXM class 0x1000 (ERICOXM_OF in Open vSwitch's meta-flow.h)."""
@@ -61,8 +65,18 @@ class _PaddedNat(parser.NXActionNAT):  # type: ignore[misc]
     """Ryu's NAT action with the zeros that bring it to a multiple of eight bytes."""
 
     def serialize_body(self) -> bytearray:
-        body: bytearray = super().serialize_body()
-        return body + bytes(-(ofp.OFP_ACTION_EXPERIMENTER_HEADER_SIZE + 2 + len(body)) % 8)
+        return _padded(super().serialize_body())
+
+
+class _PaddedLearn(parser.NXActionLearn):  # type: ignore[misc]
+    """Ryu's learn action with the same zeros."""
+
+    def serialize_body(self) -> bytearray:
+        return _padded(super().serialize_body())
+
+
+def _padded(body: bytearray) -> bytearray:
+    return body + bytes(-(ofp.OFP_ACTION_EXPERIMENTER_HEADER_SIZE + 2 + len(body)) % 8)
 
 
 class _SetEricssonField(parser.OFPAction):  # type: ignore[misc]
@@ -245,6 +259,10 @@ def _action(action: Action) -> Any:
             return parser.NXActionMultipath(
                 SYMMETRIC_L3L4_UDP, basis, modulo, ways - 1, 0, span, to.field.ryu
             )
+        case Resubmit(stage):
+            return parser.NXActionResubmitTable(table_id=stage.number)
+        case Learn():
+            return _learn(action)
         case Ct():
             return _ct(action)
     raise TypeError(f"{action} is an instruction")
@@ -263,6 +281,29 @@ def _set(field: Field, value: int) -> Any:
     if field is f.NW_TTL:
         return parser.OFPActionSetNwTtl(value)
     return parser.OFPActionSetField(**{field.ryu: _user(field, value)})
+
+
+def _learn(action: Learn) -> Any:
+    specs = [_learned_condition(condition) for condition in action.matches]
+    for part in action.loads:
+        to = (part.to.field.ryu, part.to.first)
+        specs.append(parser.NXFlowSpecLoad(src=part.value, dst=to, n_bits=part.to.width))
+    return _PaddedLearn(
+        action.stage.number,
+        specs,
+        idle_timeout=action.idle_timeout,
+        priority=action.priority,
+        cookie=action.cookie,
+        flags=_DELETE_LEARNED,
+    )
+
+
+def _learned_condition(condition: Term | Bits) -> Any:
+    if isinstance(condition, Bits):
+        bits = (condition.field.ryu, condition.first)
+        return parser.NXFlowSpecMatch(src=bits, dst=bits, n_bits=condition.width)
+    field = condition.field
+    return parser.NXFlowSpecMatch(src=condition.value, dst=(field.ryu, 0), n_bits=field.bits)
 
 
 def _ct(action: Ct) -> Any:

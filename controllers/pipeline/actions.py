@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controllers.pipeline.fields import NW_TTL, Bits, Field, Value, as_number
+from controllers.pipeline.fields import NW_TTL, Bits, Field, Term, Value, as_number
 from controllers.pipeline.registers import PUNT, Punt
 from controllers.pipeline.tables import Stage
 from emulator.cluster.wiring import IPAddress
@@ -114,7 +114,50 @@ class Multipath:
     to: Bits
 
 
-Action = Output | OutputTo | InPort | Controller | Meter | Goto | Load | Set | Move | Ct | DecTtl | Multipath
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """Do what a stage says as well, and then go on with the flow's next action."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Remember something about packets like this one: a flow in `stage`, in the place of an equal one.
+
+    It goes when no packet has met it for `idle_timeout` seconds (1 to `LONGEST_IDLE`), and when the last flow
+    goes that has a Learn with this cookie.
+    """
+
+    stage: Stage
+    priority: int
+    idle_timeout: int
+    cookie: int
+    matches: tuple[Term | Bits, ...]
+    """Conditions of the new flow: a value, or bits that must be as in this packet."""
+    loads: tuple[Load, ...]
+    """What the new flow does."""
+
+
+LONGEST_IDLE = 0xFFFF
+"""Seconds: OpenFlow counts them in 16 bits."""
+
+Action = (
+    Output
+    | OutputTo
+    | InPort
+    | Controller
+    | Meter
+    | Goto
+    | Load
+    | Set
+    | Move
+    | Ct
+    | DecTtl
+    | Multipath
+    | Resubmit
+    | Learn
+)
 
 
 def write(field: Field, value: Value) -> Set:
@@ -175,8 +218,24 @@ def text(action: Action, label: Callable[[Stage], str]) -> str:
             return "dec_ttl"
         case Multipath(ways, basis, to):
             return f"multipath({HASH_FIELDS},{basis},modulo_n,{ways},0,{to})"
+        case Resubmit(stage):
+            return f"resubmit(,{label(stage)})"
+        case Learn():
+            return _learn_text(action, label)
         case Ct():
             return _ct_text(action, label)
+
+
+def _learn_text(action: Learn, label: Callable[[Stage], str]) -> str:
+    parts = [f"table={label(action.stage)}", f"idle_timeout={action.idle_timeout}"]
+    parts += [f"priority={action.priority}", "delete_learned", f"cookie={action.cookie:#x}"]
+    for condition in action.matches:
+        if isinstance(condition, Term):
+            parts.append(f"{condition.field.in_actions}={condition.field.show(condition.value)}")
+        else:
+            parts.append(str(condition))
+    parts += [f"load:{load.value:#x}->{load.to}" for load in action.loads]
+    return f"learn({','.join(parts)})"
 
 
 def _ct_text(action: Ct, label: Callable[[Stage], str]) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from controllers.pipeline.features import (
+    affinity,
     classifier,
     conntrack,
     forwarding,
@@ -36,6 +37,7 @@ NODE_FEATURES: tuple[Callable[[NodeView], Iterator[Flow]], ...] = (
     ttl.node_flows,
     conntrack.flows,
     services.flows,
+    affinity.flows,
     node_ports.flows,
     forwarding.flows,
     masquerade.flows,

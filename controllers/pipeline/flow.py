@@ -6,7 +6,19 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from controllers.pipeline.actions import Action, Ct, DecTtl, Goto, Load, Move, Multipath, Set, text
+from controllers.pipeline.actions import (
+    Action,
+    Ct,
+    DecTtl,
+    Goto,
+    Learn,
+    Load,
+    Move,
+    Multipath,
+    Resubmit,
+    Set,
+    text,
+)
 from controllers.pipeline.fields import NW_TTL, Field
 from controllers.pipeline.match import Match
 from controllers.pipeline.owner import cookie_of
@@ -106,10 +118,12 @@ class FlowProgram:
 
     @cached_property
     def owners(self) -> Mapping[int, frozenset[Ref]]:
-        """Who owns the flows of a cookie (without its round)."""
+        """Who owns the flows of a cookie (without its round); learned flows are their teacher's."""
         found: dict[int, set[Ref]] = {}
         for flow in self:
             found.setdefault(cookie_of(flow.owner, self.datapath_id), set()).add(flow.owner)
+            for learned in learns(flow.actions):
+                found.setdefault(learned.cookie, set()).add(flow.owner)
         return {cookie: frozenset(owners) for cookie, owners in found.items()}
 
     @cached_property
@@ -146,13 +160,32 @@ def check(flow: Flow) -> None:
     for following in next_stages(flow.actions):
         if following.name not in stage.follows:
             raise PipelineError(f"{stage} does not declare that {following} follows: {flow}")
+    for learned in learns(flow.actions):
+        _check_learned(learned, flow)
+
+
+def _check_learned(learned: Learn, flow: Flow) -> None:
+    """What is learned has to keep to the stage that it is put into."""
+    stage = learned.stage
+    if learned_fields(learned) - stage.matches or set(written_fields(learned.loads)) - stage.sets:
+        raise PipelineError(f"{stage} does not declare what is learned for it: {flow}")
+
+
+def learns(actions: Iterable[Action]) -> list[Learn]:
+    """What the actions have remembered."""
+    return [action for action in actions if isinstance(action, Learn)]
+
+
+def learned_fields(learned: Learn) -> set[Field]:
+    """The fields that the learned flow matches."""
+    return {condition.field for condition in learned.matches}
 
 
 def next_stages(actions: Iterable[Action]) -> list[Stage]:
     """The stages that the actions lead to."""
     found = []
     for action in actions:
-        if isinstance(action, Goto):
+        if isinstance(action, (Goto, Resubmit)):
             found.append(action.stage)
         elif isinstance(action, Ct):
             found.append(action.then)

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from emulator.cluster.model import Ref
 
-KINDS = ("Pipeline", "Node", "Pod", "Service", "Route", "NetworkPolicy", "Ingress", "Topology")
+KINDS = ("Pipeline", "Node", "Pod", "Service", "Route", "NetworkPolicy", "Ingress", "Topology", "Affinity")
 """Kinds of owners in the order of their numbers; new ones are appended."""
 
 ROUND_SHIFT, KIND_SHIFT, BRIDGE_SHIFT = 48, 40, 32

@@ -51,6 +51,8 @@ ENDPOINT_IPV6 = XXREG2.part(0, 127)
 """The chosen endpoint's address."""
 ENDPOINT_PORT = REG4.part(0, 15)
 """The chosen endpoint's port."""
+REMEMBERED = REG4[16]
+"""The endpoint is the one that the client was given before (sessionAffinity)."""
 ENDPOINT_SLOT = REG5.part(0, 15)
 """Which of the endpoints the hash chose."""
 

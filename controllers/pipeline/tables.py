@@ -141,15 +141,25 @@ SERVICE_FRONTEND = Stage(
     "whether its address is masqueraded.",
     _TYPE | _DST | _PORTS | {f.REG0},
     frozenset({f.REG0, f.REG2}),
-    ("ServiceLB", "L3Forwarding"),
+    ("Affinity", "ServiceLB", "L3Forwarding"),
+)
+AFFINITY = Stage(
+    22,
+    "Affinity",
+    "Remembers which endpoint a client of a service with sessionAffinity was given. EndpointDNAT has these "
+    "flows learned; the packet comes here on its way from ServiceFrontend to ServiceLB.",
+    _TYPE | _SRC | {f.REG2},
+    _ENDPOINT,
+    (),
 )
 SERVICE_LB = Stage(
     23,
     "ServiceLB",
-    "Chooses an endpoint by a hash of the connection; refuses a service without endpoints.",
-    _TYPE | {f.REG2},
+    "Keeps to the endpoint that is remembered, if it may still serve; else chooses one by a hash of the "
+    "connection. Refuses a service without endpoints.",
+    _TYPE | _ENDPOINT | {f.REG2},
     frozenset({f.REG5, f.REG6}),
-    ("ServiceEndpoint",),
+    ("ServiceEndpoint", "EndpointDNAT"),
 )
 SERVICE_ENDPOINT = Stage(
     24,
@@ -229,6 +239,7 @@ STAGES: tuple[Stage, ...] = (
     CONNTRACK_STATE,
     NODE_PORT_MARK,
     SERVICE_FRONTEND,
+    AFFINITY,
     SERVICE_LB,
     SERVICE_ENDPOINT,
     ENDPOINT_DNAT,

@@ -19,6 +19,7 @@ from emulator.api.jsonpatch import json_patch
 from emulator.api.kinds import find_kind, kind_named
 from emulator.api.merge import merge_patch, strategic_patch
 from emulator.api.objects import JsonObject, key_of
+from emulator.api.remarks import remarks
 from emulator.api.requests import Answer, Selection, Target, WriteOptions
 from emulator.api.schema import shape_of
 from emulator.api.service_update import settled_update
@@ -204,7 +205,7 @@ class Resources:
             checked = _amended(checked, current)
         self._refuse(checked.broken_rules, body, current)
         obj = {**checked.obj, "status": body["status"]} if "status" in body else checked.obj
-        return obj, unknown if options.validation == "Warn" else ()
+        return obj, (*(unknown if options.validation == "Warn" else ()), *remarks(obj))
 
     def _refuse(self, findings: Sequence[Finding], obj: JsonObject, current: JsonObject | None) -> None:
         """Raises ApiError 422, unless the stored object has the same mistakes: what the server itself

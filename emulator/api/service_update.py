@@ -36,6 +36,8 @@ def _drop_outgrown(before: JsonObject, after: JsonObject) -> None:
         _drop_unchanged(before, after, ("allocateLoadBalancerNodePorts", "loadBalancerClass"))
     if (has, after.get("externalTrafficPolicy")) != ("LoadBalancer", "Local"):
         _drop_unchanged(before, after, ("healthCheckNodePort",))
+    if after.get("sessionAffinity") in (None, "None"):
+        _drop_unchanged(before, after, ("sessionAffinityConfig",))
     if has == "ExternalName" and had != "ExternalName":
         _drop_unchanged(before, after, ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"))
         _drop_unchanged(before, after, ("internalTrafficPolicy",))

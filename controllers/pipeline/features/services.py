@@ -13,14 +13,14 @@ from collections.abc import Iterator
 
 from controllers.pipeline.actions import Action, Ct, Goto, Multipath, Nat, load, move, punt
 from controllers.pipeline.endpoints import EndpointSets, endpoint_sets
+from controllers.pipeline.features import affinity
+from controllers.pipeline.features.affinity import address_bits, is_endpoint
 from controllers.pipeline.features.conntrack import MARKS, main_zone
-from controllers.pipeline.fields import Bits, Term
+from controllers.pipeline.fields import Term
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import Match, dst, ip, match, src, to_port, transport
 from controllers.pipeline.owner import PIPELINE
 from controllers.pipeline.registers import (
-    ENDPOINT_IPV4,
-    ENDPOINT_IPV6,
     ENDPOINT_PORT,
     ENDPOINT_SLOT,
     HAIRPIN,
@@ -67,7 +67,7 @@ def frontend(
     service: Service, port: ServicePort, priority: int, when: Match, how: tuple[Action, ...], name: str
 ) -> Flow:
     """A frontend of a service port: `how` chooses the endpoint set and the masquerade."""
-    actions = (load(SERVICE, port.id), *how, Goto(SERVICE_LB))
+    actions = (load(SERVICE, port.id), *how, *affinity.asked(service), Goto(SERVICE_LB))
     return Flow(SERVICE_FRONTEND, priority, when, actions, service.ref, name)
 
 
@@ -109,6 +109,7 @@ def _choice(
     else:
         refused = punt(Punt.PORT_UNREACHABLE)
         yield Flow(SERVICE_LB, 200, match(asked), refused, service.ref, "no-endpoints")
+    yield from affinity.remembered(service, asked, chosen)
     for slot, endpoint in enumerate(chosen):
         actions = (*_load_endpoint(endpoint), Goto(ENDPOINT_DNAT))
         condition = match(asked, ENDPOINT_SLOT(slot))
@@ -120,8 +121,7 @@ def _translation(view: NodeView, service: Service, port: ServicePort, endpoint: 
     chosen = (
         *transport(family, port.protocol),
         SERVICE(port.id),
-        _endpoint_bits(endpoint)(int(endpoint.address)),
-        ENDPOINT_PORT(endpoint.port),
+        *is_endpoint(endpoint),
     )
     commit = Ct(
         main_zone(view),
@@ -132,20 +132,16 @@ def _translation(view: NodeView, service: Service, port: ServicePort, endpoint: 
     )
     # An endpoint that is no pod of the cluster may not know the way back to a pod.
     leaves = MASQUERADED if _beyond_uplink(view, endpoint.address) else ()
-    yield Flow(ENDPOINT_DNAT, 200, match(chosen), (*leaves, commit), service.ref, "translate")
+    learning = affinity.learning(view, service, port, endpoint)
+    yield Flow(ENDPOINT_DNAT, 200, match(chosen), (*leaves, *learning, commit), service.ref, "translate")
     if endpoint.node == view.node.name:
         itself = match(chosen, src(endpoint.address))
-        hairpin = (*MASQUERADED, load(HAIRPIN, 1), commit)
+        hairpin = (*MASQUERADED, load(HAIRPIN, 1), *learning, commit)
         yield Flow(ENDPOINT_DNAT, 210, itself, hairpin, service.ref, "hairpin")
 
 
 def _load_endpoint(endpoint: Endpoint) -> tuple[Action, ...]:
-    bits = _endpoint_bits(endpoint)
-    return (load(bits, int(endpoint.address)), load(ENDPOINT_PORT, endpoint.port))
-
-
-def _endpoint_bits(endpoint: Endpoint) -> Bits:
-    return ENDPOINT_IPV4 if endpoint.address.version == 4 else ENDPOINT_IPV6
+    return (load(address_bits(endpoint), int(endpoint.address)), load(ENDPOINT_PORT, endpoint.port))
 
 
 def _beyond_uplink(view: NodeView, address: IPAddress) -> bool:

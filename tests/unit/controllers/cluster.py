@@ -93,6 +93,7 @@ def service(
     node_port: int | None = None,
     external: TrafficPolicy = TrafficPolicy.CLUSTER,
     internal: TrafficPolicy = TrafficPolicy.CLUSTER,
+    affinity: int | None = None,
 ) -> Service:
     """A Service in namespace `shop` with one port and a cluster IP of each family."""
     return Service(
@@ -102,6 +103,7 @@ def service(
         ports=(ServicePort(port_id, "", protocol, port, node_port, backends),),
         external_traffic_policy=external,
         internal_traffic_policy=internal,
+        affinity_seconds=affinity,
     )
 
 
@@ -119,6 +121,7 @@ def state(topology: str) -> ClusterState:
             service("local", 21, endpoints(web[-1:]), node_port=30081, external=TrafficPolicy.LOCAL),
             service("near", 22, endpoints(web[-1:]), internal=TrafficPolicy.LOCAL),
             service("nobody", 23, (), port=53, protocol=Protocol.UDP),
+            service("sticky", 25, endpoints(web), node_port=30082, affinity=10_800),
             service("signals", 24, endpoints(web[:1]), port=5060, protocol=Protocol.SCTP),
         ),
     )

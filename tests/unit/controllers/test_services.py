@@ -8,12 +8,19 @@ from ipaddress import ip_address
 
 import pytest
 
-from controllers.pipeline.actions import Controller, Ct, Load, Multipath
+from controllers.pipeline.actions import Controller, Ct, Learn, Load, Multipath, Resubmit
 from controllers.pipeline.compile import compile_cluster
 from controllers.pipeline.endpoints import endpoint_sets
 from controllers.pipeline.flow import Flow
-from controllers.pipeline.registers import LOCAL_SET, MASQUERADE, PUNT
-from controllers.pipeline.tables import ENDPOINT_DNAT, SERVICE_ENDPOINT, SERVICE_FRONTEND, SERVICE_LB, Stage
+from controllers.pipeline.registers import LOCAL_SET, MASQUERADE, PUNT, REMEMBERED, SERVICE
+from controllers.pipeline.tables import (
+    AFFINITY,
+    ENDPOINT_DNAT,
+    SERVICE_ENDPOINT,
+    SERVICE_FRONTEND,
+    SERVICE_LB,
+    Stage,
+)
 from emulator.cluster.model import ClusterState, Endpoint, Service, TrafficPolicy
 
 from .cluster import endpoints, pod, service, wiring
@@ -167,6 +174,57 @@ def test_no_local_endpoint_while_others_exist_is_silence() -> None:
     assert len(silent) == 2
     assert all(not flow.actions for flow in silent)
     assert len(named(flows(SERVICE_LB, web, bridge="n2"), "no-local-endpoint")) == 0
+
+
+# -- sessionAffinity -------------------------------------------------------------------------------
+
+
+def learned(flow: Flow) -> list[Learn]:
+    return [action for action in flow.actions if isinstance(action, Learn)]
+
+
+def test_nobody_is_remembered_without_affinity() -> None:
+    web = service("web", 20, endpoints([HERE, THERE]))
+    assert not any(learned(flow) for flow in flows(ENDPOINT_DNAT, web))
+    assert not any(Resubmit(AFFINITY) in flow.actions for flow in flows(SERVICE_FRONTEND, web))
+    assert not named(flows(SERVICE_LB, web), "remembered-endpoint")
+
+
+def test_every_translation_is_remembered_with_affinity() -> None:
+    web = service("web", 20, endpoints([HERE, THERE]), node_port=30080, external=LOCAL, affinity=60)
+    assert all(Resubmit(AFFINITY) in flow.actions for flow in flows(SERVICE_FRONTEND, web))
+    for flow in flows(ENDPOINT_DNAT, web):
+        (memory,) = learned(flow)
+        assert memory.idle_timeout == 60
+        assert Load(1, REMEMBERED) in memory.loads
+
+
+def test_a_memory_counts_only_in_the_sets_that_its_endpoint_belongs_to() -> None:
+    """Of both endpoints under the policy Cluster, of the local one under Local: two families each."""
+    web = service("web", 20, endpoints([HERE, THERE]), node_port=30080, external=LOCAL, affinity=60)
+    found = named(flows(SERVICE_LB, web), "remembered-endpoint")
+    local = [flow for flow in found if LOCAL_SET(1).value & _reg2(flow)]
+    assert (len(found), len(local)) == (6, 2)
+
+
+def test_each_endpoint_has_a_cookie_of_its_own_and_keeps_it() -> None:
+    web = service("web", 20, endpoints([HERE, THERE]), affinity=60)
+    cookies = {memory.cookie for flow in flows(ENDPOINT_DNAT, web) for memory in learned(flow)}
+    assert len(cookies) == 4
+    less = service("web", 20, endpoints([THERE]), affinity=60)
+    assert {m.cookie for flow in flows(ENDPOINT_DNAT, less) for m in learned(flow)} < cookies
+
+
+def test_a_switch_counts_to_65535_seconds() -> None:
+    web = service("web", 20, endpoints([HERE]), affinity=86_400)
+    assert {m.idle_timeout for flow in flows(ENDPOINT_DNAT, web) for m in learned(flow)} == {65_535}
+
+
+def _reg2(flow: Flow) -> int:
+    return next(term.value for term in flow.match if term.field is SERVICE.field)
+
+
+# -- hairpins and strangers ------------------------------------------------------------------------
 
 
 def test_hairpins_are_masqueraded_where_the_endpoint_lives() -> None:

@@ -12,7 +12,15 @@ import pytest
 from controllers.pipeline.actions import Ct, Goto, Meter, Nat, Output
 from controllers.pipeline.compile import compile_cluster
 from controllers.pipeline.fields import CT_MARK, Field, ct_state
-from controllers.pipeline.flow import Flow, FlowProgram, check, next_stages, written_fields
+from controllers.pipeline.flow import (
+    Flow,
+    FlowProgram,
+    check,
+    learned_fields,
+    learns,
+    next_stages,
+    written_fields,
+)
 from controllers.pipeline.match import ip, match, src
 from controllers.pipeline.owner import cookie_of
 from controllers.pipeline.registers import MARK_SERVICE, MASQUERADE, NAMED, OUT_PORT, SOURCE, Source
@@ -69,6 +77,9 @@ def test_stages_declare_no_more_than_is_used() -> None:
                 matches[flow.stage] |= {term.field for term in flow.match}
                 sets[flow.stage] |= set(written_fields(flow.actions))
                 follows[flow.stage] |= {stage.name for stage in next_stages(flow.actions)}
+                for learned in learns(flow.actions):
+                    matches[learned.stage] |= learned_fields(learned)
+                    sets[learned.stage] |= set(written_fields(learned.loads))
     for stage in STAGES:
         assert {field.ryu for field in stage.matches - matches[stage]} == set(), stage
         assert {field.ryu for field in stage.sets - sets[stage]} == set(), stage
@@ -145,7 +156,10 @@ def test_outputs_are_ports_of_the_bridge(topology: str) -> None:
 def test_cookies_tell_owners_apart(topology: str) -> None:
     for program in programs(topology):
         assert all(len(owners) == 1 for owners in program.owners.values())
-        assert {cookie_of(flow.owner, program.datapath_id) for flow in program} == set(program.owners)
+        taught = {learned.cookie for flow in program for learned in learns(flow.actions)}
+        own = {cookie_of(flow.owner, program.datapath_id) for flow in program}
+        assert own | taught == set(program.owners)
+        assert not own & taught
 
 
 @topologies
