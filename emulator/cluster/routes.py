@@ -49,13 +49,14 @@ def _destinations(
 ) -> Iterator[tuple[IPNetwork, tuple[str, ...]]]:
     """Destinations that a router knows without being told, with the routers that lead there.
 
-    The internet knows public addresses and its own hosts; inside ranges only by a route of the topology.
+    The internet knows public addresses and its own hosts; inside ranges only by a route of the topology,
+    or when the topology does not speak of it at all.
     """
     layout, kinds = draft.layout, draft.layout.kinds
     outside = router.kind is RouterKind.INTERNET
     for subnet in (*layout.node_subnets, *layout.external_subnets):
         public_subnet = kinds[subnet.router] is RouterKind.INTERNET
-        if public_subnet == outside:
+        if public_subnet == outside or router.implied:
             yield from ((network, (subnet.router,)) for network in subnet.networks)
     if layout.topology.mode is Mode.ROUTED and not outside:
         for node in nodes:

@@ -59,6 +59,8 @@ class RouterSpec:
     name: str
     kind: RouterKind
     routes: tuple[RouteSpec, ...] = ()
+    implied: bool = False
+    """Whether the topology leaves it out. An internet that nobody describes knows the way to the nodes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def _routers(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[Route
         yield RouterSpec(name, kind, tuple(_routes(item, here, families)))
     for kind in RouterKind:  # no topology is without a way out
         if kind not in kinds:
-            yield RouterSpec(kind.value, kind)
+            yield RouterSpec(kind.value, kind, implied=True)
 
 
 def _routes(item: Mapping[str, Any], path: Path, families: Sequence[int]) -> Iterator[RouteSpec]:

@@ -156,6 +156,13 @@ def test_the_internet_knows_inside_ranges_only_when_told() -> None:
     assert not any(d.startswith("10.244.") for d in told | vpc)
 
 
+def test_an_internet_that_is_left_out_knows_the_nodes() -> None:
+    obj = {"metadata": {"name": "small"}, "spec": {"nodes": [{"name": "a"}, {"name": "b"}]}}
+    internet = wire(parse_topology(obj)).bridge("internet")
+    assert _next(internet, ip_address("192.168.50.12")) == "router/nat"
+    assert not any(str(route.destination).startswith("10.244.") for route in internet.routes)
+
+
 def test_private_subnets_leave_through_nat_and_meet_inside() -> None:
     wiring = wiring_of("two-zone-vpc")
     private = wiring.bridge("private-a")
