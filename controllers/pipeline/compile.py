@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
+from controllers.pipeline.claims import settled
 from controllers.pipeline.features import (
     affinity,
     classifier,
@@ -17,6 +18,7 @@ from controllers.pipeline.features import (
     neighbours,
     node_ports,
     output,
+    outward,
     router,
     routing,
     services,
@@ -54,6 +56,7 @@ POD_FEATURES: tuple[Callable[[NodeView, Pod, PodPort], Iterator[Flow]], ...] = (
 SERVICE_FEATURES: tuple[Callable[[NodeView, Service], Iterator[Flow]], ...] = (
     services.service_flows,
     node_ports.service_flows,
+    outward.service_flows,
 )
 """What each service adds to every node's bridge."""
 
@@ -91,7 +94,7 @@ class Compiler:
         if state.wiring is not self._wiring:
             self._wiring, self._known, self._units = state.wiring, {}, {}
         pods = [pod for pod in self._recognise(state.pods) if pod.port is not None and not pod.host_network]
-        services = self._recognise(state.services)
+        services = self._recognise(settled(state.services))
         self._known = {pod.ref: pod for pod in pods} | {service.ref: service for service in services}
         nodes = {node.bridge: node for node in state.wiring.nodes}
         kept = self._units

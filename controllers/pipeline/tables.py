@@ -139,7 +139,7 @@ SERVICE_FRONTEND = Stage(
     "ServiceFrontend",
     "Recognises a service port's frontends and decides which endpoints may serve this client and "
     "whether its address is masqueraded.",
-    _TYPE | _DST | _PORTS | {f.REG0},
+    _TYPE | _SRC | _DST | _PORTS | {f.REG0},
     frozenset({f.REG0, f.REG2}),
     ("Affinity", "ServiceLB", "L3Forwarding"),
 )

@@ -131,6 +131,8 @@ class Service:
     external_traffic_policy: TrafficPolicy = TrafficPolicy.CLUSTER
     affinity_seconds: int | None = None
     health_check_node_port: int | None = None
+    yields: frozenset[tuple[IPAddress, int]] = frozenset()
+    """Outward addresses and ids of ports that an earlier Service has there already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,9 @@ class Directory:
         return Resolved(str(place), addresses, candidates, port)
 
     def _address(self, address: IPAddress, port: int | None, protocol: str) -> Resolved:
-        for service in self.state.services:
-            if address in _frontends(service):
-                chosen = [p for p in service.ports if p.port == port and p.protocol.lower() == protocol]
-                return Resolved(str(address), (address,), _distinct(self._endpoint_places(chosen)), port)
+        chosen = self._at({address}, port, protocol)
+        if chosen:
+            return Resolved(str(address), (address,), _distinct(self._endpoint_places(chosen)), port)
         owner = self.owner(address)
         if owner and owner.startswith("node/"):
             return Resolved(str(address), (address,), self._behind_node_port(owner, port, protocol), port)
@@ -134,7 +133,18 @@ class Directory:
             for p in s.ports
             if p.node_port == port and p.protocol.lower() == protocol
         ]
+        chosen += self._at(set(self._node_addresses(node.removeprefix("node/"))), port, protocol)
         return _distinct(self._endpoint_places(chosen)) if port and chosen else (node,)
+
+    def _at(self, addresses: set[IPAddress], port: int | None, protocol: str) -> list[ServicePort]:
+        """The service ports that have a frontend at one of the addresses."""
+        return [
+            found
+            for service in self.state.services
+            if addresses & _frontends(service)
+            for found in service.ports
+            if found.port == port and found.protocol.lower() == protocol
+        ]
 
     def _endpoint_places(self, ports: Iterable[ServicePort]) -> Iterator[str]:
         for port in ports:

@@ -3,7 +3,7 @@
 With externalTrafficPolicy Cluster every client is masqueraded and any endpoint may serve. With
 Local only endpoints of this node serve clients from off-cluster, whose address is kept; the
 node's own pods and its stack are short-circuited to the Cluster behaviour, as in kube-proxy.
-Load-balancer addresses and externalIPs are frontends of the same kind.
+Load-balancer addresses and externalIPs are frontends of the same kind (`features.outward`).
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from emulator.cluster.ipam import pod_port
 from emulator.cluster.model import (
     ClusterState,
     Endpoint,
+    LoadBalancerAddress,
     Pod,
     Protocol,
     Ref,
@@ -27,6 +28,9 @@ from emulator.cluster.wiring import Wiring
 
 TOPOLOGIES = Path(__file__).resolve().parents[3] / "topologies"
 NAMES = tuple(sorted(path.stem for path in TOPOLOGIES.glob("*.yaml")))
+PUBLIC = ("203.0.113.9", "2001:db8:203:0:113::9")
+BALANCED = ("203.0.113.10", "2001:db8:203:0:113::a")
+
 VARIANTS = {"only-ipv4": ["IPv4"], "only-ipv6": ["IPv6"], "first-ipv6": ["IPv6", "IPv4"]}
 """The three-node topology with other families."""
 ALL = (*NAMES, *VARIANTS)
@@ -94,8 +98,15 @@ def service(
     external: TrafficPolicy = TrafficPolicy.CLUSTER,
     internal: TrafficPolicy = TrafficPolicy.CLUSTER,
     affinity: int | None = None,
+    external_ips: Iterable[str] = (),
+    balanced: Iterable[str] = (),
+    proxied: Iterable[str] = (),
+    ranges: Iterable[str] = (),
 ) -> Service:
-    """A Service in namespace `shop` with one port and a cluster IP of each family."""
+    """A Service in namespace `shop` with one port and a cluster IP of each family.
+
+    `balanced` are addresses of a load balancer in mode VIP, `proxied` in mode Proxy.
+    """
     return Service(
         ref=Ref("Service", "shop", name),
         type=ServiceType.NODE_PORT if node_port else ServiceType.CLUSTER_IP,
@@ -104,6 +115,12 @@ def service(
         external_traffic_policy=external,
         internal_traffic_policy=internal,
         affinity_seconds=affinity,
+        external_ips=tuple(map(ip_address, external_ips)),
+        load_balancer=(
+            *(LoadBalancerAddress(ip_address(text), proxy=False) for text in balanced),
+            *(LoadBalancerAddress(ip_address(text), proxy=True) for text in proxied),
+        ),
+        source_ranges=tuple(map(ip_network, ranges)),
     )
 
 
@@ -122,6 +139,8 @@ def state(topology: str) -> ClusterState:
             service("near", 22, endpoints(web[-1:]), internal=TrafficPolicy.LOCAL),
             service("nobody", 23, (), port=53, protocol=Protocol.UDP),
             service("sticky", 25, endpoints(web), node_port=30082, affinity=10_800),
+            service("outward", 26, endpoints(web[:1]), external=TrafficPolicy.LOCAL, external_ips=PUBLIC),
+            service("guarded", 27, endpoints(web), balanced=BALANCED, ranges=("198.51.100.0/24", "::/0")),
             service("signals", 24, endpoints(web[:1]), port=5060, protocol=Protocol.SCTP),
         ),
     )

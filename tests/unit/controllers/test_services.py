@@ -29,6 +29,7 @@ PLAN = wiring("three-node")
 ONE, TWO, THREE = PLAN.nodes
 HERE, THERE = pod(PLAN, "here", ONE.name, 5), pod(PLAN, "there", TWO.name, 5)
 LOCAL = TrafficPolicy.LOCAL
+OFFICE = "198.51.100.0/24"
 
 
 def flows(stage: Stage, *services: Service, bridge: str = "n1") -> list[Flow]:
@@ -147,6 +148,69 @@ def test_the_cluster_ip_keeps_all_endpoints_under_external_policy_local() -> Non
     assert not any(
         is_local(flow) for flow in flows(SERVICE_FRONTEND, web) if flow.name.startswith("cluster-ip")
     )
+
+
+# -- outward addresses -----------------------------------------------------------------------------
+
+VIP = "203.0.113.10"
+
+
+def outward(web: Service, name: str = "load-balancer") -> list[Flow]:
+    return [flow for flow in flows(SERVICE_FRONTEND, web) if flow.name.startswith(name)]
+
+
+def test_outward_addresses_behave_as_node_ports() -> None:
+    web = service("web", 20, endpoints([HERE]), external_ips=[VIP])
+    (cluster,) = outward(web, "external-ip")
+    assert masquerades(cluster)
+    web = service("web", 20, endpoints([HERE]), balanced=[VIP], external=LOCAL)
+    assert {flow.name: (masquerades(flow), is_local(flow)) for flow in outward(web)} == {
+        "load-balancer-from-pod": (False, False),
+        "load-balancer-from-the-stack": (True, False),
+        "load-balancer-local": (False, True),
+    }
+
+
+def test_nodes_do_not_know_the_address_of_a_balancer_that_proxies() -> None:
+    assert not outward(service("web", 20, endpoints([HERE]), proxied=[VIP]))
+
+
+def test_ranges_guard_the_balancers_address_alone() -> None:
+    web = service(
+        "web", 20, endpoints([HERE]), balanced=[VIP], external_ips=["203.0.113.11"], ranges=[OFFICE]
+    )
+    assert len(outward(web)) == 1
+    assert len(named(flows(SERVICE_FRONTEND, web), "not-in-source-ranges")) == 1
+    assert "nw_src" not in str(outward(web, "external-ip")[0].match)
+
+
+def test_the_balancer_itself_is_let_in_where_the_node_is() -> None:
+    node = str(ONE.addresses[0].ip)
+    web = service("web", 20, endpoints([HERE]), balanced=[VIP], ranges=[OFFICE, f"{node}/32"])
+    sources = [str(flow.match).partition("nw_src=")[2].partition(",")[0] for flow in outward(web)]
+    assert sources == [OFFICE, node, VIP]
+
+
+def test_ranges_of_the_other_family_guard_nothing() -> None:
+    web = service("web", 20, endpoints([HERE]), balanced=[VIP], ranges=["2001:db8::/32"])
+    assert len(outward(web)) == 1
+    assert not named(flows(SERVICE_FRONTEND, web), "not-in-source-ranges")
+
+
+def test_an_address_and_port_belong_to_the_first_that_asks() -> None:
+    first = service("first", 20, endpoints([HERE]), external_ips=[VIP, "10.96.0.21"])
+    second = service("second", 21, endpoints([HERE]), balanced=[VIP])
+    other_port = service("third", 22, endpoints([HERE]), port=81, balanced=[VIP])
+    found = flows(SERVICE_FRONTEND, first, second, other_port)
+    owners = [str(flow.owner) for flow in found if flow.name in ("external-ip", "load-balancer")]
+    assert owners == ["Service/shop/first", "Service/shop/third"]
+
+
+def test_an_address_given_twice_is_one_frontend() -> None:
+    web = service("web", 20, endpoints([HERE]), external_ips=[VIP, VIP], balanced=[VIP, VIP])
+    assert [flow.name for flow in flows(SERVICE_FRONTEND, web) if "cluster-ip" not in flow.name] == [
+        "external-ip"
+    ]
 
 
 # -- choice and translation ------------------------------------------------------------------------
