@@ -37,7 +37,7 @@ Q = TypeVar("Q", int, float)
 
 DEFAULT_POD_CIDRS = {4: "10.244.0.0/16", 6: "fd00:10:244::/56"}
 DEFAULT_SERVICE_CIDRS = {4: "10.96.0.0/16", 6: "fd00:10:96::/112"}
-DEFAULT_EXTERNAL = {"client": "198.51.100.7", "server": "198.51.100.80"}
+DEFAULT_EXTERNAL = {"client": "198.51.100.7", "server": "198.51.100.80", "dns": "198.51.100.53"}
 
 NODES = "mininetes.io/nodes"
 """Annotation of a Topology: the number of nodes that it is sized to."""

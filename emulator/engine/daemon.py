@@ -11,10 +11,12 @@ from pathlib import Path
 from emulator.api.objects import Key
 from emulator.api.store import Store
 from emulator.cluster.admission import Admission
+from emulator.cluster.dns.addon import cluster_dns, internet_resolver_of
 from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.topology import parse_topology
 from emulator.engine.kubelets import Kubelets
+from emulator.engine.naming import dns_settings
 from emulator.engine.options import Options
 from emulator.engine.plumbing import PodPlumbing
 from emulator.engine.pods import PodLifecycle
@@ -26,6 +28,7 @@ from emulator.network.errors import NetworkError
 from emulator.network.names import netns_path
 from emulator.network.network import Network, Settings
 from emulator.probes.workshop import Workshop
+from emulator.workloads.servers.names import internet_resolver
 from emulator.workloads.servers.outside import internet_host
 from emulator.workloads.servers.serving import Serving
 
@@ -56,7 +59,6 @@ class Engine:
         self.network_built = False
         self.impossible = ""
         """Why this machine cannot run the topology; empty while it can."""
-        self.kubelets = Kubelets(run_dir, self.store)
         self.workshop = Workshop()
         """Builds crafted packets; its process, a quarter of all memory, starts with the first of them."""
         settings = Settings(
@@ -64,6 +66,9 @@ class Engine:
         )
         self._network = Network(self.wiring, settings)
         self._reconciler = Reconciler(self.store, self.wiring, self.pulse)
+        self.kubelets = Kubelets(
+            run_dir, self.store, dns_settings(self.wiring), lambda: self._reconciler.has_run
+        )
         self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
@@ -73,6 +78,8 @@ class Engine:
         key = Key("Topology", "", self.options.topology["metadata"]["name"])
         if self.store.find(key) is None:
             self.store.create(self.options.topology)
+            for obj in cluster_dns(self.wiring):
+                self.store.create(obj)
         self.kubelets.recall()
         plumbing = PodPlumbing(self._network, self.wiring)
         pods = PodLifecycle(self.store, plumbing, self.kubelets, self.programming)
@@ -102,9 +109,18 @@ class Engine:
         for host in self.wiring.external:
             place = f"ext/{host.name}"
             self._outside.append(await Serving.start(internet_host(place), netns_path(place)))
+        await self._serve_names()
         log.info("the network is built")
         self.network_built = True
         self.pulse.beat()
+
+    async def _serve_names(self) -> None:
+        """Start the internet's resolver."""
+        hosts = {host.name: [a.ip for a in host.addresses] for host in self.wiring.external}
+        resolver = internet_resolver_of(self.wiring)
+        if resolver:
+            program = await asyncio.to_thread(internet_resolver, hosts)
+            self._outside.append(await Serving.start(program, netns_path(f"ext/{resolver}")))
 
     async def greet_controller(self) -> None:
         """The controller listens: for the first time, or again after its death."""

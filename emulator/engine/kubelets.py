@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
@@ -16,7 +16,9 @@ from emulator.cluster.pods import node_name
 from emulator.engine.plumbing import netns_of
 from emulator.network.names import netns_path
 from emulator.workloads.containers import StartError
+from emulator.workloads.hosts import Dns
 from emulator.workloads.runtime import NodeSite, PodRuntime, UnknownPodError
+from emulator.workloads.servers.program import ClusterAccess
 from emulator.workloads.status import interrupted_status
 
 log = logging.getLogger(__name__)
@@ -29,10 +31,18 @@ _REFERRED_TO = frozenset({"Pod", "ConfigMap", "Secret"})
 class Kubelets:
     """Runs the pods of all nodes."""
 
-    def __init__(self, run_dir: Path, store: Store) -> None:
+    def __init__(self, run_dir: Path, store: Store, dns: Dns, has_synced: Callable[[], bool]) -> None:
         self._store = store
         self._reports = True
-        self._runtime = PodRuntime(run_dir, store, self._write_status, self._write_event, scratch=_SCRATCH)
+        self._runtime = PodRuntime(
+            run_dir,
+            store,
+            self._write_status,
+            self._write_event,
+            scratch=_SCRATCH,
+            dns=dns,
+            cluster=ClusterAccess(store, lambda: store.resource_version, has_synced),
+        )
 
     def recall(self) -> None:
         """Note of all pods that an earlier engine ran that their containers have ended with it."""

@@ -30,6 +30,11 @@ class Reconciler:
         """Whether the loops have seen everything in the store and want nothing."""
         return self._settled_version == self._store.resource_version
 
+    @property
+    def has_run(self) -> bool:
+        """Whether the loops have seen, once in this process, everything that there was."""
+        return self._settled_version >= 0
+
     async def run(self) -> None:
         """Follow the store for ever."""
         watch = self._store.watch()

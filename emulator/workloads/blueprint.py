@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from errno import ENOENT
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,7 @@ from emulator.linux.capabilities import Capability
 from emulator.workloads.door import INSIDE
 from emulator.workloads.environment import expand, variables_of
 from emulator.workloads.exposure import ports_of
-from emulator.workloads.hosts import Dns, hosts_file, kernel_hostname_of, resolv_conf
+from emulator.workloads.hosts import NSSWITCH, Dns, hosts_file, kernel_hostname_of, resolv_conf
 from emulator.workloads.images import Plan, Run, plan
 from emulator.workloads.references import MissingReferenceError, Objects
 from emulator.workloads.rootfs import SHARED_DIRECTORIES
@@ -95,6 +96,15 @@ class Blueprint:
     def command(self, argv: Sequence[str]) -> Command:
         """`argv` with the container's environment, directory and rights."""
         return Command(tuple(argv), self.environment, self.directory, self.credentials)
+
+    def read(self, path: str) -> bytes:
+        """What a file of the container holds: one of a volume, or below /etc. Raises OSError."""
+        outside = self.locate(path)
+        if outside is None:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)
+        # Most containers have servers only, and never need their files: those are kept until they do.
+        kept = self.files.get(outside)
+        return kept.encode() if kept is not None else outside.read_bytes()
 
     def locate(self, path: str) -> Path | None:
         """Where a path of the container is kept outside; None when it is in no volume."""
@@ -185,6 +195,7 @@ class Workshop:
             "hostname": f"{hostname}\n",
             "hosts": hosts_file(pod, self.dns.domain),
             "resolv.conf": resolv_conf(pod, self.dns),
+            "nsswitch.conf": NSSWITCH,
         }
         covered = {mount.target for mount in mounts}
         return {name: content for name, content in files.items() if f"/etc/{name}" not in covered}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from emulator.api.objects import JsonObject
 
+_HEADER = "# Kubernetes-managed hosts file.\n"
+_NODE_HEADER = "# Kubernetes-managed hosts file (host network).\n"
 _MANAGED = """\
-# Kubernetes-managed hosts file.
 127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
 fe00::0\tip6-localnet
@@ -16,6 +17,8 @@ fe00::0\tip6-mcastprefix
 fe00::1\tip6-allnodes
 fe00::2\tip6-allrouters
 """
+NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"
+"""Names are looked up as in images, whatever this machine does itself (mDNS, systemd-resolved)."""
 _MOST_NAMESERVERS = 3
 _MOST_SEARCHES = 32
 _MOST_SEARCH_CHARACTERS = 2048
@@ -27,7 +30,7 @@ class Dns:
 
     domain: str = "cluster.local"
     nameservers: tuple[str, ...] = ()
-    """Cluster IPs of the DNS service; none while the cluster has no DNS."""
+    """Cluster IPs of the DNS service; without any, every pod is told what its node is told."""
     node_nameservers: tuple[str, ...] = ()
     node_searches: tuple[str, ...] = ()
 
@@ -56,8 +59,9 @@ def kernel_hostname_of(pod: JsonObject, domain: str) -> str:
 
 def hosts_file(pod: JsonObject, domain: str) -> str:
     """`/etc/hosts`: localhost, the pod's own addresses and names, then its hostAliases."""
-    lines = [_MANAGED]
-    if not pod["spec"].get("hostNetwork"):
+    host_network = bool(pod["spec"].get("hostNetwork"))
+    lines = [_NODE_HEADER if host_network else _HEADER, _MANAGED]
+    if not host_network:
         names = "\t".join(name for name in (fqdn_of(pod, domain), hostname_of(pod)) if name)
         status = pod.get("status") or {}
         addresses = [entry["ip"] for entry in status.get("podIPs") or ()] or [status.get("podIP")]
@@ -73,7 +77,8 @@ def resolv_conf(pod: JsonObject, dns: Dns) -> str:
     """`/etc/resolv.conf`, by the pod's dnsPolicy and dnsConfig."""
     spec = pod["spec"]
     policy = spec.get("dnsPolicy") or "ClusterFirst"
-    if policy == "ClusterFirst" and spec.get("hostNetwork"):
+    falls_back = spec.get("hostNetwork") or not dns.nameservers
+    if policy == "ClusterFirst" and falls_back:
         policy = "Default"
     nameservers: Sequence[str] = ()
     searches: Sequence[str] = ()

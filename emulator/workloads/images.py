@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emulator.workloads.servers import agnhost, databases, web
+from emulator.workloads.servers.names import coredns
 from emulator.workloads.servers.program import ProgramFactory
 from emulator.workloads.servers.stand_in import stand_in
 
@@ -127,6 +128,7 @@ IMAGES: Mapping[str, Server | Tools] = {
     "mongodb": _MONGO,
     "memcached": _server(databases.memcached, "memcached"),
     "rabbitmq": _server(databases.silent(5672), "rabbitmq-server"),
+    "coredns": _server(coredns, "coredns"),
     "busybox": _BUSYBOX,
     "busyboxplus": _BUSYBOX,
     "alpine": _BUSYBOX,

@@ -17,7 +17,7 @@ from emulator.workloads.containers import Containers, Process, StartError
 from emulator.workloads.door import Door
 from emulator.workloads.images import Run, Serve
 from emulator.workloads.logs import Log
-from emulator.workloads.servers.program import Context, Program, ProgramError
+from emulator.workloads.servers.program import ClusterAccess, Context, Program, ProgramError
 from emulator.workloads.servers.serving import Serving
 
 _START_FAILED = 128
@@ -64,6 +64,7 @@ class Place:
     netns: Path
     node: str
     containers: Containers
+    cluster: ClusterAccess
 
 
 class CommandRun:
@@ -249,7 +250,9 @@ def make_context(
         log=log.line,
         exit=end,
         locate=blueprint.locate,
+        read=blueprint.read,
         run=run,
+        cluster=place.cluster,
     )
 
 

@@ -16,12 +16,11 @@ from emulator.workloads.hosts import Dns
 from emulator.workloads.incarnations import Place
 from emulator.workloads.pods import EventSink, PodWorker, StatusSink
 from emulator.workloads.references import Objects
+from emulator.workloads.servers.program import ClusterAccess
 from emulator.workloads.spec import encode
 from emulator.workloads.toolbox import BUSYBOX_TOOLS, install
 from emulator.workloads.volumes import Volumes
 from emulator.workloads.worker import ContainerWorker, Timing
-
-_DNS_SERVICE = Key("Service", "kube-system", "kube-dns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,11 @@ def ignore_event(_pod: JsonObject, _kind: str, _reason: str, _message: str) -> N
     """An `EventSink` for those who want no events."""
 
 
+def _unchanging(objects: Objects) -> ClusterAccess:
+    """Objects that are complete from the start."""
+    return ClusterAccess(objects, version=lambda: 0, has_synced=lambda: True)
+
+
 class PodRuntime:
     """Runs pods. Every method belongs to the event loop's thread.
 
@@ -56,7 +60,8 @@ class PodRuntime:
         *,
         scratch: Path | None = None,
         timing: Timing | None = None,
-        domain: str = "cluster.local",
+        dns: Dns | None = None,
+        cluster: ClusterAccess | None = None,
     ) -> None:
         self._logs = run_dir.resolve() / "logs"
         self._scratch = (scratch or run_dir).resolve() / "pods"
@@ -64,7 +69,8 @@ class PodRuntime:
         self._on_status = on_status
         self._on_event = on_event
         self._timing = timing or Timing()
-        self._domain = domain
+        self._dns = dns or Dns()
+        self._cluster = cluster or _unchanging(objects)
         self._pods: dict[str, PodWorker] = {}
         self._containers: Containers | None = None
 
@@ -95,8 +101,8 @@ class PodRuntime:
         directory = self._directory(uid)
         volumes = Volumes(directory / "volumes", pod, self._objects)
         logs = self._log_directory(pod)
-        workshop = Workshop(directory, logs, self._tools, self._objects, volumes, self._dns())
-        place = Place(netns, node.name, self._containers)
+        workshop = Workshop(directory, logs, self._tools, self._objects, volumes, self._dns)
+        place = Place(netns, node.name, self._containers, self._cluster)
         worker = PodWorker(
             pod, place, node.netns, workshop, volumes, self._timing, self._on_status, self._on_event
         )
@@ -194,12 +200,6 @@ class PodRuntime:
     @property
     def _tools(self) -> Path:
         return self._scratch / ".tools"
-
-    def _dns(self) -> Dns:
-        service = self._objects.find(_DNS_SERVICE)
-        spec = (service or {}).get("spec") or {}
-        addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
-        return Dns(self._domain, tuple(address for address in addresses if address and address != "None"))
 
 
 def _allow_many_files() -> None:

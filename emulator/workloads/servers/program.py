@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulator.cluster.dns.view import Objects
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -56,8 +58,9 @@ class Response:
 
 HttpHandler = Callable[[Request], Awaitable[Response]]
 StreamHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Peer], Awaitable[None]]
-DatagramHandler = Callable[[bytes, Peer], bytes | None]
-"""Answers one datagram from a peer; None is silence."""
+DatagramAnswer = bytes | None
+DatagramHandler = Callable[[bytes, Peer], DatagramAnswer | Awaitable[DatagramAnswer]]
+"""Answers one datagram from a peer, at once or later; None is silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,17 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """The cluster's objects, for a program that would watch the API server."""
+
+    objects: Objects
+    version: Callable[[], int]
+    """The resourceVersion of the last change."""
+    has_synced: Callable[[], bool]
+    """Whether the objects are complete and seen by every control loop."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a program sees of the container that it is in."""
 
@@ -148,8 +162,11 @@ class Context:
     """End the container with a status, from within a handler."""
     locate: Callable[[str], Path | None]
     """Where a path inside the container is kept outside; None for what is no volume."""
+    read: Callable[[str], bytes]
+    """What a file of a volume, or one that kubelet manages below /etc, holds. Raises OSError."""
     run: Callable[[Sequence[str]], Awaitable[tuple[int, bytes]]]
     """Run a command in the container: its exit status and output."""
+    cluster: ClusterAccess
 
 
 ProgramFactory = Callable[[Context], Program]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import inspect
 import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Serving:
     def __init__(self) -> None:
         self._closers: list[Callable[[], None]] = []
         self._web: list[web.Server] = []
-        self._conversations: set[asyncio.Task[None]] = set()
+        self._conversations: set[asyncio.Future[None]] = set()
 
     @classmethod
     async def start(cls, program: Program, netns: Path) -> Serving:
@@ -95,7 +96,7 @@ class Serving:
     async def _serve(self, listener: Listener, opened: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         if isinstance(listener, DatagramListener):
-            loop.add_reader(opened, partial(_answer_datagrams, opened, listener))
+            loop.add_reader(opened, partial(_answer_datagrams, opened, listener, self._later))
             self._closers.append(partial(_stop_reading, loop, opened))
             return
         if isinstance(listener, HttpListener):
@@ -107,6 +108,12 @@ class Serving:
                 partial(self._converse, listener), sock=opened, backlog=_BACKLOG
             )
         self._closers.append(server.close)
+
+    def _later(self, sending: Awaitable[None]) -> None:
+        """See to an answer that takes its time."""
+        task = asyncio.ensure_future(sending)
+        self._conversations.add(task)
+        task.add_done_callback(self._conversations.discard)
 
     async def _converse(
         self, listener: StreamListener, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -169,7 +176,9 @@ def _bound(listener: Listener, family: int, address: str) -> socket.socket:
     return opened
 
 
-def _answer_datagrams(opened: socket.socket, listener: DatagramListener) -> None:
+def _answer_datagrams(
+    opened: socket.socket, listener: DatagramListener, later: Callable[[Awaitable[None]], None]
+) -> None:
     """Answer what has arrived, each from the address that it was sent to."""
     while True:
         try:
@@ -180,9 +189,26 @@ def _answer_datagrams(opened: socket.socket, listener: DatagramListener) -> None
             # An ICMP error for an earlier answer; what else is there makes the socket readable again.
             return
         answer = listener.handler(data, _peer(sender))
-        if answer is not None:
-            with contextlib.suppress(OSError):
-                opened.sendmsg([answer], _from_same_address(ancillary), 0, sender)
+        source = _from_same_address(ancillary)
+        if inspect.isawaitable(answer):
+            later(_send_later(opened, answer, source, sender))
+        else:
+            _send(opened, answer, source, sender)
+
+
+_Ancillary = list[tuple[int, int, bytes]]
+
+
+async def _send_later(
+    opened: socket.socket, answer: Awaitable[bytes | None], source: _Ancillary, receiver: object
+) -> None:
+    _send(opened, await answer, source, receiver)
+
+
+def _send(opened: socket.socket, answer: bytes | None, source: _Ancillary, receiver: object) -> None:
+    if answer is not None:
+        with contextlib.suppress(OSError):
+            opened.sendmsg([answer], source, 0, receiver)  # type: ignore[arg-type]
 
 
 def _from_same_address(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:

@@ -29,6 +29,7 @@ def test_nearly_everything_is_implied() -> None:
     assert [(e.name, [str(a) for a in e.addresses]) for e in parsed.external] == [
         ("client", ["198.51.100.7", "2001:db8:198:51:100::7"]),
         ("server", ["198.51.100.80", "2001:db8:198:51:100::80"]),
+        ("dns", ["198.51.100.53", "2001:db8:198:51:100::53"]),
     ]
 
 
@@ -189,7 +190,7 @@ def test_shipped_topologies_can_be_built_in_any_size(name: str) -> None:
     for nodes in (len(full.nodes), len(full.nodes) + 5, 20):
         parsed = parse_topology(given, nodes=nodes)
         assert len(wire(parsed).nodes) == nodes
-        assert {e.name for e in parsed.external} == {"client", "server"}
+        assert {e.name for e in parsed.external} == {"client", "server", "dns"}
     assert given == before
 
 

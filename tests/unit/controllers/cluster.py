@@ -49,7 +49,7 @@ def wiring(topology: str) -> Wiring:
         for router in spec["routers"]
     ]
     external = [{"name": "server", "addresses": ["198.51.100.80"] if 4 in families else ["2001:db8:1::80"]}]
-    links = [link for link in spec["links"] if "client" not in link["ends"]]
+    links = [link for link in spec["links"] if not {"client", "dns"} & set(link["ends"])]
     spec |= {"families": VARIANTS[topology], "routers": routers, "external": external, "links": links}
     return wire(parse_topology({**obj, "spec": spec}))
 

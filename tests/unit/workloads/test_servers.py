@@ -13,6 +13,7 @@ import pytest
 from emulator.workloads.servers import agnhost, databases, web
 from emulator.workloads.servers.arguments import Flags, seconds
 from emulator.workloads.servers.program import (
+    ClusterAccess,
     Context,
     Declared,
     HttpListener,
@@ -22,12 +23,17 @@ from emulator.workloads.servers.program import (
     Request,
 )
 from emulator.workloads.servers.stand_in import stand_in
+from tests.unit.workloads.manifests import Objects
 
 HERE = Path("/proc/self/ns/net")
 
 
 async def no_command(_argv: object) -> tuple[int, bytes]:
     return 127, b""
+
+
+def no_file(path: str) -> bytes:
+    raise FileNotFoundError(2, "No such file or directory", path)
 
 
 def context(*arguments: str, **fields: object) -> Context:
@@ -46,7 +52,9 @@ def context(*arguments: str, **fields: object) -> Context:
             log=lambda _line: None,
             exit=lambda _status: None,
             locate=lambda _path: None,
+            read=no_file,
             run=no_command,
+            cluster=ClusterAccess(Objects(), lambda: 1, lambda: True),
         ),
         **fields,
     )

@@ -1,0 +1,1 @@
+"""DNS servers: CoreDNS in the cluster, and the resolver of the emulated internet."""

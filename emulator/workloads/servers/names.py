@@ -1,0 +1,20 @@
+"""The DNS servers, whose library is read when the first of them starts: it takes a while."""
+
+from __future__ import annotations
+
+from emulator.cluster.dns.internet import Hosts
+from emulator.workloads.servers.program import Context, Program
+
+
+def coredns(context: Context) -> Program:
+    """CoreDNS with the plugins kubernetes, forward, cache, loadbalance, log, ready, health and prometheus."""
+    from emulator.workloads.servers.dns.coredns import coredns as program
+
+    return program(context)
+
+
+def internet_resolver(hosts: Hosts) -> Program:
+    """The resolver of the emulated internet."""
+    from emulator.workloads.servers.dns.internet import internet_resolver as program
+
+    return program(hosts)
