@@ -13,6 +13,8 @@ from controllers.pipeline.features import (
     classifier,
     conntrack,
     forwarding,
+    host_ports,
+    loopback,
     masquerade,
     nat_gateway,
     neighbours,
@@ -41,6 +43,7 @@ NODE_FEATURES: tuple[Callable[[NodeView], Iterator[Flow]], ...] = (
     services.flows,
     affinity.flows,
     node_ports.flows,
+    loopback.flows,
     forwarding.flows,
     masquerade.flows,
     output.node_flows,
@@ -50,6 +53,7 @@ NODE_FEATURES: tuple[Callable[[NodeView], Iterator[Flow]], ...] = (
 POD_FEATURES: tuple[Callable[[NodeView, Pod, PodPort], Iterator[Flow]], ...] = (
     spoof_guard.pod_flows,
     forwarding.pod_flows,
+    host_ports.pod_flows,
 )
 """What each pod adds to its node's bridge."""
 

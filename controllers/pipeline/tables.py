@@ -129,8 +129,9 @@ CONNTRACK_STATE = Stage(
 NODE_PORT_MARK = Stage(
     20,
     "NodePortMark",
-    "Notes that the destination is an address of this node, where NodePorts answer.",
-    _TYPE | _DST,
+    "Notes that the destination is an address of this node, where NodePorts and hostPorts answer; "
+    "drops what comes from outside for its loopback addresses.",
+    _TYPE | _DST | {f.REG0},
     frozenset({f.REG0}),
     ("ServiceFrontend",),
 )
@@ -138,10 +139,10 @@ SERVICE_FRONTEND = Stage(
     21,
     "ServiceFrontend",
     "Recognises a service port's frontends and decides which endpoints may serve this client and "
-    "whether its address is masqueraded.",
+    "whether its address is masqueraded; a pod's hostPort leads to that pod.",
     _TYPE | _SRC | _DST | _PORTS | {f.REG0},
-    frozenset({f.REG0, f.REG2}),
-    ("Affinity", "ServiceLB", "L3Forwarding"),
+    _ENDPOINT | {f.REG0, f.REG2},
+    ("Affinity", "ServiceLB", "EndpointDNAT", "L3Forwarding"),
 )
 AFFINITY = Stage(
     22,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 
 from emulator.cluster.model import Ref
 from emulator.cluster.wiring import Bridge, IPAddress, IPInterface, IPNetwork, Mode, NodePlan, Port, Wiring
@@ -16,6 +16,9 @@ HOST_HAIRPIN: tuple[IPAddress, ...] = (ip_address("169.254.77.1"), ip_address("f
 A stack drops packets that come from outside with one of its own addresses as the source, so
 the node's address cannot be used. Nobody owns these two; answers to them leave by the default
 route and meet the bridge, which translates them back."""
+
+LOOPBACK = IPv4Network("127.0.0.0/8")
+"""Every node's own; packets leave it for NodePorts and hostPorts alone."""
 
 
 def of_family(addresses: Iterable[IPAddress], family: int) -> tuple[IPAddress, ...]:

@@ -17,6 +17,7 @@ from emulator.cluster import crowd as crowds
 from emulator.cluster import ipam
 from emulator.cluster.changes import Change, Update, UpdateStatus, with_status
 from emulator.cluster.crowd import Company, Crowd, Place, Spread
+from emulator.cluster.events import News, told
 from emulator.cluster.placement import matches_node, node_preference, untolerated_taint
 from emulator.cluster.pods import (
     addresses,
@@ -49,7 +50,12 @@ def schedule(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     admitted = [pod for pod in snapshot.pods if addresses(pod) and not is_finished(pod)]
     for pod in sorted(assigned, key=_turn):
         if pool.has_room(pod):
-            yield _admit_on_node(pod, admitted, pool, now)
+            admission = _admit_on_node(pod, admitted, pool, now)
+            yield admission
+            if is_finished(admission.obj):
+                why = admission.obj["status"]["message"]
+                news = News(pod, "NodePorts", why, "kubelet", host=node_name(pod))
+                yield _told(snapshot, news, now)
     for pod in sorted(waiting, key=_turn):
         if pod["spec"].get("schedulingGates"):
             why = "Scheduling is blocked due to non-empty scheduling gates"
@@ -57,7 +63,10 @@ def schedule(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
             continue
         place, why = choose(pod, crowd)
         if place is None:
-            yield from _unscheduled(pod, "Unschedulable", why, now)
+            unscheduled = _unscheduled(pod, "Unschedulable", why, now)
+            yield from unscheduled
+            if unscheduled:
+                yield _told(snapshot, News(pod, "FailedScheduling", why, SCHEDULER), now)
         else:
             bound = {**pod, "spec": {**pod["spec"], "nodeName": place.name}}
             crowd.add(bound, place)
@@ -191,7 +200,13 @@ def _replaced(pod: JsonObject, new: JsonObject) -> list[JsonObject]:
     return [*(c for c in others if c.get("type") != new["type"]), new]
 
 
-def _admit_on_node(pod: JsonObject, admitted: list[JsonObject], pool: _AddressPool, now: datetime) -> Change:
+def _told(snapshot: Snapshot, news: News, now: datetime) -> Change:
+    return told(news, snapshot.get(*news.key), now)
+
+
+def _admit_on_node(
+    pod: JsonObject, admitted: list[JsonObject], pool: _AddressPool, now: datetime
+) -> UpdateStatus:
     """A pod that names its node was not scheduled; the node itself refuses it when its ports are taken.
 
     A hostNetwork pod is let in: the node's stack will tell it that the address is in use.

@@ -89,9 +89,14 @@ def _pod(wiring: Wiring, obj: JsonObject) -> Pod:
         host_network=host_network,
         ready=podlib.is_ready(obj),
         terminating=podlib.is_terminating(obj),
-        container_ports=tuple(_container_port(port) for port in podlib.container_ports(obj)),
+        container_ports=container_ports(obj),
         port=None if host_network else port_at(wiring, node, addresses),
     )
+
+
+def container_ports(pod: JsonObject) -> tuple[ContainerPort, ...]:
+    """The ports that a pod's containers declare."""
+    return tuple(_container_port(port) for port in podlib.container_ports(pod))
 
 
 def _container_port(port: JsonObject) -> ContainerPort:

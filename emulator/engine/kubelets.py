@@ -6,12 +6,12 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from zlib import crc32
 
 from emulator.api.errors import ApiError
-from emulator.api.lifecycle import timestamp
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.api.store import Store
+from emulator.cluster.changes import Update
+from emulator.cluster.events import News, told
 from emulator.cluster.pods import node_name
 from emulator.engine.plumbing import netns_of
 from emulator.network.names import netns_path
@@ -126,34 +126,12 @@ class Kubelets:
 
     def _write_event(self, pod: JsonObject, kind: str, reason: str, message: str) -> None:
         """Record a core/v1 Event about a pod, as the kubelet does: the same one again only counts up."""
-        metadata = pod["metadata"]
-        now = timestamp(datetime.now(UTC))
-        mark = crc32(f"{metadata['uid']} {reason} {message}".encode())
-        name = f"{metadata['name']}.{mark:08x}"
-        known = self._store.find(Key("Event", metadata["namespace"], name))
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": name, "namespace": metadata["namespace"]},
-            "involvedObject": {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": metadata["name"],
-                "namespace": metadata["namespace"],
-                "uid": metadata["uid"],
-            },
-            "type": kind,
-            "reason": reason,
-            "message": message,
-            "source": {"component": "kubelet", "host": node_name(pod)},
-            "firstTimestamp": known["firstTimestamp"] if known else now,
-            "lastTimestamp": now,
-            "count": known["count"] + 1 if known else 1,
-        }
+        news = News(pod, reason, message, "kubelet", kind, node_name(pod))
+        change = told(news, self._store.find(news.key), datetime.now(UTC))
         try:
-            if known:
-                self._store.replace(event)
+            if isinstance(change, Update):
+                self._store.replace(change.obj)
             else:
-                self._store.create(event)
+                self._store.create(change.obj)
         except ApiError as error:
             log.warning("event about %s lost: %s", key_of(pod), error)

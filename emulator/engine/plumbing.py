@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emulator.api.objects import JsonObject
+from emulator.cluster.host_ports import host_ports
 from emulator.cluster.ipam import port_at
 from emulator.cluster.pods import addresses, is_host_network, node_name, place_of
+from emulator.cluster.state import container_ports
 from emulator.cluster.wiring import Wiring
 from emulator.network.names import netns_path
 from emulator.network.network import Network, PodAttachment
@@ -39,7 +41,8 @@ class PodPlumbing:
             if not is_host_network(pod) and node and found:
                 port = port_at(self._wiring, node, found)
                 if port is not None:
-                    yield PodAttachment(place_of(pod), node, port)
+                    claimed = tuple(host_ports(container_ports(pod), found))
+                    yield PodAttachment(place_of(pod), node, port, claimed)
 
 
 def netns_of(pod: JsonObject) -> Path:

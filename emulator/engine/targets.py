@@ -122,19 +122,32 @@ class Directory:
         if chosen:
             return Resolved(str(address), (address,), _distinct(self._endpoint_places(chosen)), port)
         owner = self.owner(address)
+        if address.is_loopback:
+            # Whose it is depends on who asks; whoever may answer is worth a look.
+            anyone = self._behind_node_port(None, port, protocol)
+            return Resolved(str(address), (address,), anyone, port)
         if owner and owner.startswith("node/"):
             return Resolved(str(address), (address,), self._behind_node_port(owner, port, protocol), port)
         return Resolved(str(address), (address,), (owner,) if owner else (), port)
 
-    def _behind_node_port(self, node: str, port: int | None, protocol: str) -> tuple[str, ...]:
+    def _behind_node_port(self, node: str | None, port: int | None, protocol: str) -> tuple[str, ...]:
+        """Who may answer at a node's port: endpoints, a pod by its hostPort, or the node (None: any node)."""
         chosen = [
             p
             for s in self.state.services
             for p in s.ports
             if p.node_port == port and p.protocol.lower() == protocol
         ]
-        chosen += self._at(set(self._node_addresses(node.removeprefix("node/"))), port, protocol)
-        return _distinct(self._endpoint_places(chosen)) if port and chosen else (node,)
+        if node:
+            chosen += self._at(set(self._node_addresses(node.removeprefix("node/"))), port, protocol)
+        if port and chosen:
+            return _distinct(self._endpoint_places(chosen))
+        pods = (
+            _pod_place(pod)
+            for pod in self.state.pods
+            if node in (None, f"node/{pod.node}") and _claims(pod, port, protocol)
+        )
+        return _distinct(pods) or ((node,) if node else ())
 
     def _at(self, addresses: set[IPAddress], port: int | None, protocol: str) -> list[ServicePort]:
         """The service ports that have a frontend at one of the addresses."""
@@ -212,6 +225,13 @@ class Directory:
             if any(address == interface.ip for interface in host.addresses):
                 return f"ext/{host.name}"
         return None
+
+
+def _claims(pod: Pod, port: int | None, protocol: str) -> bool:
+    """Whether a port of its node is the pod's."""
+    if pod.host_network or port is None:
+        return False
+    return any(p.host_port == port and p.protocol.lower() == protocol for p in pod.container_ports)
 
 
 def _pod_place(pod: Pod) -> str:

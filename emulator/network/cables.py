@@ -24,13 +24,20 @@ class HostRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnPorts:
-    """Ports of a host's own addresses that it reaches by way of its bridge, not of `lo`.
+class Detour:
+    """Packets of a host to ports of its own addresses that go by way of its bridge, not of `lo`."""
 
-    A NodePort answers on the node itself too, and it is the bridge that translates it.
-    """
-
+    destination: IPNetwork
+    protocol: int
+    """IP's number of the transport protocol."""
     ports: range
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPorts:
+    """The detours of a host from the start, and the routes that they take (see `own_ports`)."""
+
+    detours: tuple[Detour, ...]
     routes: tuple[HostRoute, ...]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
 
 from emulator.cluster.bands import FIRST_NODE_PORT, LAST_NODE_PORT
+from emulator.cluster.host_ports import HostPort
 from emulator.cluster.wiring import (
     FIRST_POD_OFPORT,
     BridgeRole,
@@ -22,8 +23,8 @@ from emulator.cluster.wiring import (
     PortRole,
     Wiring,
 )
-from emulator.network import netns, shaping
-from emulator.network.cables import BridgeEnd, HostRoute, OwnPorts, RemoteEnd, Tunnel
+from emulator.network import netns, own_ports, shaping
+from emulator.network.cables import BridgeEnd, Detour, HostRoute, OwnPorts, RemoteEnd, Tunnel
 from emulator.network.datapath import refuse_without_kernel_datapath
 from emulator.network.kubenet import KubeNet
 from emulator.network.names import netns_name
@@ -53,6 +54,8 @@ class PodAttachment:
     place: str
     node: str
     port: PodPort
+    host_ports: tuple[HostPort, ...] = ()
+    """Ports of the node that lead to it."""
 
 
 class Network:
@@ -101,7 +104,7 @@ class Network:
             except BaseException:
                 self.net.forget([pod.place for pod in new])
                 raise
-            self._pods.update({pod.place: pod for pod in new})
+            self._detour(lambda: self._pods.update({pod.place: pod for pod in new}))
 
     def detach(self, places: Collection[str]) -> None:
         """Take pods off the network; their namespaces lose their names. Unknown ones are ignored.
@@ -128,6 +131,7 @@ class Network:
             names = {netns_name(pod.place) for pod in pods}
             left = [name for name in netns.existing() if name.startswith("pod-") and name not in names]
             self._plumber.remove(stale, left)
+            self._plumber.set_detours({netns_name(f"node/{node.name}"): () for node in self._wiring.nodes})
         self.attach(pods)
 
     def reconnect(self) -> None:
@@ -145,9 +149,34 @@ class Network:
         return process
 
     def _detach(self, places: Iterable[str]) -> None:
-        known = [place for place in places if self._pods.pop(place, None)]
+        known = [place for place in places if place in self._pods]
+        self._detour(lambda: [self._pods.pop(place) for place in known])
         cables = self.net.forget(known)
         self._plumber.remove([cable.near.interface for cable in cables], [netns_name(p) for p in known])
+
+    def _detour(self, change_pods: Callable[[], object]) -> None:
+        """Change the pods, and with them what nodes send to their own hostPorts by way of their bridges."""
+        before = self._detours()
+        change_pods()
+        after = self._detours()
+        changes = {
+            netns_name(f"node/{node}"): own_ports.Change(
+                add=tuple(after.get(node, frozenset()) - before.get(node, frozenset())),
+                remove=tuple(before.get(node, frozenset()) - after.get(node, frozenset())),
+            )
+            for node in before.keys() | after.keys()
+            if before.get(node) != after.get(node)
+        }
+        if changes:
+            self._plumber.detour(changes)
+
+    def _detours(self) -> dict[str, frozenset[Detour]]:
+        found: dict[str, set[Detour]] = {}
+        for pod in self._pods.values():
+            if pod.host_ports:
+                node = self._wiring.node(pod.node)
+                found.setdefault(pod.node, set()).update(own_ports.host_port_detours(node, pod.host_ports))
+        return {node: frozenset(detours) for node, detours in found.items()}
 
 
 def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
@@ -164,7 +193,7 @@ def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
             mac=node.mac,
             addresses=(*node.addresses, *(_alone(gateway) for gateway in node.pod_gateways)),
             routes=tuple(_node_routes(wiring, node)),
-            own_ports=OwnPorts(_NODE_PORTS, tuple(_own_port_routes(node))),
+            own_ports=OwnPorts(own_ports.node_port_detours(node, _NODE_PORTS), tuple(_own_port_routes(node))),
         )
     for host in wiring.external:
         net.addHost(

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from emulator.network import ethtool, netns, rtnl
-from emulator.network.cables import HOST_INTERFACE, BridgeEnd, Cable, HostEnd, OwnPorts, Tunnel
+from emulator.network import ethtool, netns, own_ports, rtnl
+from emulator.network.cables import HOST_INTERFACE, BridgeEnd, Cable, Detour, HostEnd, Tunnel
 from emulator.network.errors import VxlanUnavailable
 from emulator.network.names import NETNS_DIRECTORY
 from emulator.network.netlink import Netlink, NetlinkError, Request
@@ -24,13 +23,6 @@ from emulator.network.switchboard import BridgeSpec, Change, PortSpec, Switchboa
 
 _DOOMED = 0x6D6E6574
 """The interface group that removals go through."""
-_OWN_PORTS_TABLE, _OWN_PORTS_PRIORITY, _LOCAL_PRIORITY = 200, 50, 100
-_PROTOCOLS = (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
-_ACCEPT_OWN_ADDRESSES = {
-    "net/ipv4/conf/all/accept_local": ("1",),
-    f"net/ipv4/conf/{HOST_INTERFACE}/accept_local": ("1",),
-}
-"""A node that reaches itself through the bridge is the sender of what it receives."""
 _OWN_NETNS = Path("/proc/thread-self/ns/net")
 
 
@@ -80,6 +72,18 @@ class Plumber:
         netns.inside([_host_task(cable, cable.host) for cable in plan.cables if cable.host])
         ethtool.settle_links(end.interface for cable in plan.cables for end in cable.bridge_ends())
         return change
+
+    def detour(self, changes: Mapping[str, own_ports.Change]) -> None:
+        """Make and remove rules for hostPorts, in the named namespaces."""
+        netns.inside(
+            [(NETNS_DIRECTORY / name, partial(own_ports.change, wanted)) for name, wanted in changes.items()]
+        )
+
+    def set_detours(self, detours: Mapping[str, Iterable[Detour]]) -> None:
+        """Make the rules for hostPorts in the named namespaces exactly these."""
+        netns.inside(
+            [(NETNS_DIRECTORY / name, partial(own_ports.replace, wanted)) for name, wanted in detours.items()]
+        )
 
     def remove(self, interfaces: Iterable[str], names: Iterable[str]) -> None:
         """Take cables away by their interfaces at bridges, and namespaces by their names.
@@ -197,19 +201,9 @@ def _configure(host: HostEnd, *, offload: bool) -> None:
             ]
         )
         if host.own_ports:
-            netlink.execute(list(_by_way_of_the_bridge(index, host.own_ports)))
-            netns.settle(_ACCEPT_OWN_ADDRESSES)
+            netns.settle(own_ports.SYSCTLS)
+            netlink.execute(list(own_ports.for_node_ports(host.own_ports.detours)))
+            netlink.execute(list(own_ports.roads(index, host.own_ports.routes)))
     if not offload:
         ethtool.switch_off(HOST_INTERFACE, ethtool.Feature.TX_CHECKSUM)
     ethtool.settle_links([HOST_INTERFACE])
-
-
-def _by_way_of_the_bridge(index: int, own: OwnPorts) -> Iterator[Request]:
-    """Rules that come before the local table, which has to make room for them."""
-    for route in own.routes:
-        version = route.gateway.version
-        yield rtnl.add_route(index, route.destination, route.gateway, route.source, _OWN_PORTS_TABLE)
-        for priority, protocol in enumerate(_PROTOCOLS, _OWN_PORTS_PRIORITY):
-            yield rtnl.add_port_rule(version, priority, _OWN_PORTS_TABLE, protocol, own.ports)
-        yield rtnl.add_rule(version, _LOCAL_PRIORITY, rtnl.LOCAL_TABLE)
-        yield rtnl.delete_rule(version, 0, rtnl.LOCAL_TABLE)

@@ -25,7 +25,7 @@ _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _RTM_NEWADDR = 20
 _RTM_NEWROUTE = 24
 _RTM_NEWNEIGH = 28
-_RTM_NEWRULE, _RTM_DELRULE = 32, 33
+_RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
 _RTM_NEWQDISC = 36
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK = 1, 3, 4, 5
@@ -38,7 +38,7 @@ _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _RTA_TABLE = 15
 _RTNH_F_ONLINK = 4
-_FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE, _FRA_IP_PROTO, _FRA_DPORT_RANGE = 3, 6, 15, 22, 24
+_FRA_DST, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE, _FRA_IP_PROTO, _FRA_DPORT_RANGE = 1, 3, 6, 15, 22, 24
 _FR_ACT_TO_TBL = 1
 _NDA_DST, _NDA_LLADDR, _NTF_SELF, _NUD_PERMANENT = 1, 2, 0x02, 0x80
 _TCA_KIND, _TC_H_ROOT = 1, 0xFFFFFFFF
@@ -70,6 +70,20 @@ class LinkState:
     mac: str
     up: bool
     peer: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PortRule:
+    """What a netns itself sends to ports of an address is routed by `table`."""
+
+    priority: int
+    table: int
+    destination: IPNetwork
+    protocol: int
+    ports: range
+
+    def __str__(self) -> str:
+        return f"ports {self.ports.start}-{self.ports.stop - 1} of {self.destination}"
 
 
 def add_veth(first: VethEnd, second: VethEnd, mtu: int) -> Request:
@@ -176,20 +190,43 @@ def add_rule(version: int, priority: int, table: int) -> Request:
     return _rule(_RTM_NEWRULE, version, priority, table, b"", f"rule {priority}")
 
 
-def add_port_rule(version: int, priority: int, table: int, protocol: int, ports: range) -> Request:
-    """Look routes up in `table` for what this netns itself sends to these destination ports."""
-    payload = attribute(_FRA_IIFNAME, b"lo\0") + attribute(_FRA_IP_PROTO, struct.pack("=B", protocol))
-    payload += attribute(_FRA_DPORT_RANGE, struct.pack("=HH", ports.start, ports.stop - 1))
-    return _rule(_RTM_NEWRULE, version, priority, table, payload, f"rule {priority} for ports")
+def add_port_rule(rule: PortRule) -> Request:
+    """Make such a rule."""
+    return _port_rule(_RTM_NEWRULE, rule, f"rule for {rule}")
 
 
-def delete_rule(version: int, priority: int, table: int) -> Request:
-    """Take a rule away; one that is not there is no error."""
+def delete_port_rule(rule: PortRule) -> Request:
+    """Take it away; one that is not there is no error."""
+    return _port_rule(_RTM_DELRULE, rule, f"delete the rule for {rule}")
+
+
+def delete_rule(version: int, priority: int, table: int = 0) -> Request:
+    """Take one rule away, whatever its conditions; one that is not there is no error."""
     return _rule(_RTM_DELRULE, version, priority, table, b"", f"delete rule {priority}")
 
 
-def _rule(kind: int, version: int, priority: int, table: int, conditions: bytes, purpose: str) -> Request:
-    payload = struct.pack("=BBBBBBBBI", _family(version), 0, 0, 0, table, 0, 0, _FR_ACT_TO_TBL, 0)
+def rule_priorities(netlink: Netlink, version: int) -> list[int]:
+    """The priorities of all rules of a family in the socket's netns."""
+    header = struct.pack("=BBBBBBBBI", _family(version), 0, 0, 0, 0, 0, 0, 0, 0)
+    found = (dict(attributes(body[12:])) for body in netlink.dump(_RTM_GETRULE, header))
+    return [struct.unpack("=I", values.get(_FRA_PRIORITY, bytes(4)))[0] for values in found]
+
+
+def _port_rule(kind: int, rule: PortRule, purpose: str) -> Request:
+    network = rule.destination
+    conditions = (
+        attribute(_FRA_DST, network.network_address.packed)
+        + attribute(_FRA_IIFNAME, b"lo\0")
+        + attribute(_FRA_IP_PROTO, struct.pack("=B", rule.protocol))
+        + attribute(_FRA_DPORT_RANGE, struct.pack("=HH", rule.ports.start, rule.ports.stop - 1))
+    )
+    return _rule(kind, network.version, rule.priority, rule.table, conditions, purpose, network.prefixlen)
+
+
+def _rule(
+    kind: int, version: int, priority: int, table: int, conditions: bytes, purpose: str, length: int = 0
+) -> Request:
+    payload = struct.pack("=BBBBBBBBI", _family(version), length, 0, 0, table, 0, 0, _FR_ACT_TO_TBL, 0)
     payload += attribute(_FRA_PRIORITY, struct.pack("=I", priority)) + conditions
     if kind == _RTM_DELRULE:
         return Request(kind, 0, payload, purpose, NOT_THERE)

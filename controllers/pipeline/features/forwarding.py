@@ -30,18 +30,19 @@ def flows(view: NodeView) -> Iterator[Flow]:
 
 def pod_flows(view: NodeView, pod: Pod, port: PodPort) -> Iterator[Flow]:
     """The route to one of the node's pods."""
-    way = _via(port.ofport, view.node.gateway_mac, port.mac)
+    way = via(port.ofport, view.node.gateway_mac, port.mac)
     for interface in port.addresses:
         yield Flow(L3_FORWARDING, 300, match(dst(interface.ip)), way, pod.ref, "to-pod")
 
 
-def _via(ofport: int, source: str, destination: str) -> tuple[Action, ...]:
+def via(ofport: int, source: str, destination: str) -> tuple[Action, ...]:
+    """Out of a port, from one MAC address to another."""
     addresses = (write(f.ETH_SRC, source), write(f.ETH_DST, destination))
     return (*addresses, load(OUT_PORT, ofport), Goto(L3_DEC_TTL))
 
 
 def _stack(view: NodeView) -> Iterator[Flow]:
-    way = _via(HOST_OFPORT, view.node.gateway_mac, view.node.mac)
+    way = via(HOST_OFPORT, view.node.gateway_mac, view.node.mac)
     as_it_is = (load(OUT_PORT, HOST_OFPORT), Goto(L3_DEC_TTL))
     for family in view.families:
         for address in view.addresses(family):
@@ -63,8 +64,8 @@ def _peer(view: NodeView, peer: NodePlan) -> Iterator[Flow]:
     owner = Ref("Node", "", peer.name)
     same_subnet = peer.subnet == view.node.subnet
     next_mac = peer.mac if same_subnet else view.node.default_gateway_mac
-    straight = _via(UPLINK_OFPORT, view.node.mac, next_mac)
-    tunnelled = _via(TUNNEL_OFPORT, view.node.vtep_mac, peer.vtep_mac)
+    straight = via(UPLINK_OFPORT, view.node.mac, next_mac)
+    tunnelled = via(TUNNEL_OFPORT, view.node.vtep_mac, peer.vtep_mac)
     for network in peer.pod_cidrs:
         way = tunnelled if view.overlay else straight
         yield Flow(L3_FORWARDING, 200, match(dst(network)), way, owner, "to-pods-of-node")
@@ -82,7 +83,7 @@ def _nowhere(view: NodeView) -> Iterator[Flow]:
 
 
 def _world(view: NodeView) -> Iterator[Flow]:
-    way = _via(UPLINK_OFPORT, view.node.mac, view.node.default_gateway_mac)
+    way = via(UPLINK_OFPORT, view.node.mac, view.node.default_gateway_mac)
     as_it_is = (load(OUT_PORT, UPLINK_OFPORT), Goto(L3_DEC_TTL))
     for family in view.families:
         # The stack has resolved its next hop itself.

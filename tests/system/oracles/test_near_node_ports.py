@@ -54,9 +54,3 @@ def test_47_node_ports_answer_at_every_address_of_the_node(shop: Cluster, family
         report = shop.probe("shop/client", bare(address), port)
         assert report["outcome"] == "connected", address
         assert {answer["source"] for answer in report["answers"]} == {bare(address)}
-
-
-def test_48_but_not_at_the_loopback_address(shop: Cluster) -> None:
-    """Where Kubernetes' iptables mode does, for IPv4: here the node's kernel refuses."""
-    report = shop.probe("node/worker-1", "127.0.0.1", at(shop, "far", 4, "TCP"))
-    assert report["outcome"] == "rejected"

@@ -7,7 +7,11 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
+from scapy.packet import Packet
+
 from emulator import Cluster
+from emulator.network.names import netns_path
+from tests.system.hygiene import inside
 
 Headers = Mapping[str, Any]
 Record = Mapping[str, Any]
@@ -23,6 +27,22 @@ ECHO_BYTES = 8
 """Of an echo request's header, as of UDP's."""
 
 
+_INJECT = """
+import socket, sys
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+    wire.bind((sys.argv[1], 0))
+    for frame in sys.argv[2:]:
+        wire.send(bytes.fromhex(frame))
+"""
+
+
+def inject(cluster: Cluster, place: str, *frames: Packet) -> None:
+    """Put frames on a wire: that of a pod, or that of a port of a bridge, towards the bridge."""
+    enter = ["nsenter", f"--net={netns_path(place)}"] if "/" in place else []
+    interface = "eth0" if enter else place
+    inside(cluster, *enter, "python3", "-c", _INJECT, interface, *(bytes(frame).hex() for frame in frames))
+
+
 class Tape:
     """A capture under way."""
 
@@ -32,6 +52,15 @@ class Tape:
     def until(self, is_last: Callable[[Headers], bool]) -> list[Record]:
         """Everything captured before the first packet that `is_last` accepts, which has to come."""
         return list(takewhile(lambda record: not is_last(record["headers"]), self._records))
+
+    def through(self, is_last: Callable[[Headers], bool]) -> list[Record]:
+        """The same, with that packet."""
+        found = []
+        for record in self._records:
+            found.append(record)
+            if is_last(record["headers"]):
+                break
+        return found
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from emulator.cluster.ipam import pod_port
 from emulator.cluster.model import (
     ClusterState,
+    ContainerPort,
     Endpoint,
     LoadBalancerAddress,
     Pod,
@@ -34,6 +36,10 @@ BALANCED = ("203.0.113.10", "2001:db8:203:0:113::a")
 VARIANTS = {"only-ipv4": ["IPv4"], "only-ipv6": ["IPv6"], "first-ipv6": ["IPv6", "IPv4"]}
 """The three-node topology with other families."""
 ALL = (*NAMES, *VARIANTS)
+HOST_PORTS = (
+    ContainerPort("http", Protocol.TCP, 8080, host_port=80),
+    ContainerPort("dns", Protocol.UDP, 5353, host_port=53, host_ip="127.0.0.1"),
+)
 
 
 @cache
@@ -129,7 +135,7 @@ def state(topology: str) -> ClusterState:
     plan = wiring(topology)
     nodes = [node.name for node in plan.nodes]
     web = [pod(plan, f"web-{number}", node, 2) for number, node in enumerate(nodes[:3])]
-    client = pod(plan, "client", nodes[0], 3)
+    client = replace(pod(plan, "client", nodes[0], 3), container_ports=HOST_PORTS)
     return ClusterState(
         wiring=plan,
         pods=(client, *web),

@@ -48,3 +48,15 @@ def test_services_that_cannot_be_sent_to_say_why(place: str, why: str, directory
 def test_sctp_is_not_spoken(directory: Directory) -> None:
     with pytest.raises(UnknownPlaceError, match="SCTP"):
         directory.only_port(parse_place("svc/signals"))
+
+
+def test_a_host_port_leads_to_its_pod() -> None:
+    lab = Lab()
+    port = {"containerPort": 8080, "hostPort": 80}
+    lab.run(pod("web", ports=[port], nodeName="worker-1"))
+    found = Directory(lab.state(), {})
+    assert found.resolve(parse_place("node/worker-1"), 80, "tcp").candidates == ("default/web",)
+    assert found.resolve(parse_place("127.0.0.1"), 80, "tcp").candidates == ("default/web",)
+    assert found.resolve(parse_place("node/worker-1"), 80, "udp").candidates == ("node/worker-1",)
+    assert found.resolve(parse_place("node/worker-2"), 80, "tcp").candidates == ("node/worker-2",)
+    assert found.resolve(parse_place("127.0.0.1"), 81, "tcp").candidates == ()
