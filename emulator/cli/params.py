@@ -112,6 +112,11 @@ def output_option(*formats: str) -> Callable[[Function], Function]:
     )
 
 
+families_option = click.option(
+    "--families", type=click.Choice(["IPv4", "IPv6", "IPv4,IPv6", "IPv6,IPv4"]),
+    help="Only these of the topology's families, the primary one first.",
+)  # fmt: skip
+
 files_option = click.option(
     "-f", "--file", "files", multiple=True, metavar="FILE|DIR|-",
     type=click.Path(allow_dash=True), help="Manifests; repeatable.",

@@ -36,6 +36,7 @@ class Run:
     timeout: float = 120.0
     seed: int | None = None
     topology: str | None = None
+    families: str | None = None
 
 
 def run(session: Session, paths: Sequence[str], wish: Run) -> int:
@@ -55,6 +56,7 @@ def run(session: Session, paths: Sequence[str], wish: Run) -> int:
         codes=boundary.exit_code,
         timeout=wish.timeout,
         topology=wish.topology,
+        families=wish.families,
         keep=wish.keep,
         fail_fast=wish.fail_fast,
         keep_going=wish.keep_going,

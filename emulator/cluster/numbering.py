@@ -97,5 +97,7 @@ def public_addresses(topology: Topology) -> dict[str, tuple[IPAddress, ...]]:
     for name, number in numbers.items():
         four = ranges.numbered(pool, number)
         six = ranges.documentation_ipv6(four)
-        found[name] = tuple(four if version == 4 else six for version in topology.families)
+        router = topology.router(name)
+        versions = router.translates if router.kind is RouterKind.NAT else topology.families
+        found[name] = tuple(four if version == 4 else six for version in versions)
     return found

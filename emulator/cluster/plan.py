@@ -84,6 +84,7 @@ def wire(topology: Topology) -> Wiring:
         nodes=nodes,
         external=external,
         links=tuple(_links(draft, nodes)),
+        keeps_pod_addresses=topology.routed_families if topology.mode is Mode.ROUTED else (),
         pod_mtu=LINK_MTU - (VXLAN_OVERHEAD[topology.families[0]] if topology.mode is Mode.OVERLAY else 0),
     )
 

@@ -49,18 +49,22 @@ def _destinations(
 ) -> Iterator[tuple[IPNetwork, tuple[str, ...]]]:
     """Destinations that a router knows without being told, with the routers that lead there.
 
-    The internet knows public addresses and its own hosts; inside ranges only by a route of the topology,
-    or when the topology does not speak of it at all.
+    The internet knows public addresses, its own hosts, and inside ranges of a family that nobody translates;
+    others only by a route of the topology, or when the topology does not speak of it at all.
     """
     layout, kinds = draft.layout, draft.layout.kinds
     outside = router.kind is RouterKind.INTERNET
+    routed = layout.topology.routed_families
     for subnet in (*layout.node_subnets, *layout.external_subnets):
         public_subnet = kinds[subnet.router] is RouterKind.INTERNET
-        if public_subnet == outside or router.implied:
-            yield from ((network, (subnet.router,)) for network in subnet.networks)
-    if layout.topology.mode is Mode.ROUTED and not outside:
+        for network in subnet.networks:
+            if public_subnet == outside or router.implied or network.version in routed:
+                yield network, (subnet.router,)
+    if layout.topology.mode is Mode.ROUTED:
         for node in nodes:
-            yield from ((cidr, (layout.home[node.name],)) for cidr in node.pod_cidrs)
+            for cidr in node.pod_cidrs:
+                if not outside or cidr.version in routed:
+                    yield cidr, (layout.home[node.name],)
     for name, addresses in public.items():
         if kinds[name] is RouterKind.NAT:
             yield from ((ip_network(address), (name,)) for address in addresses)

@@ -61,6 +61,8 @@ class RouterSpec:
     routes: tuple[RouteSpec, ...] = ()
     implied: bool = False
     """Whether the topology leaves it out. An internet that nobody describes knows the way to the nodes."""
+    translates: tuple[int, ...] = ()
+    """NAT gateways: the IP versions whose sources become public addresses; others are routed as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,12 @@ class Topology:
     routers: tuple[RouterSpec, ...]
     external: tuple[ExternalSpec, ...]
     links: tuple[LinkSpec, ...]
+
+    @property
+    def routed_families(self) -> tuple[int, ...]:
+        """IP versions that no gateway translates: the internet knows the way to their inside addresses."""
+        translated = {version for router in self.routers for version in router.translates}
+        return tuple(version for version in self.families if version not in translated)
 
     def router(self, name: str) -> RouterSpec:
         """The router of that name. Raises KeyError when there is none."""

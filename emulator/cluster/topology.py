@@ -17,6 +17,7 @@ from emulator.api.objects import JsonObject, Path, render_path
 from emulator.cluster.quantities import parse_delay, parse_loss, parse_rate
 from emulator.cluster.ranges import documentation_ipv6
 from emulator.cluster.resize import resize
+from emulator.cluster.restrict import restrict
 from emulator.cluster.specs import (
     WORKER,
     ExternalSpec,
@@ -30,7 +31,7 @@ from emulator.cluster.specs import (
 )
 from emulator.cluster.wiring import IPAddress, IPNetwork, Mode
 
-__all__ = ["NODES", "Topology", "TopologyError", "parse_topology"]
+__all__ = ["FAMILIES", "NODES", "Topology", "TopologyError", "parse_topology"]
 
 T = TypeVar("T", bound=StrEnum)
 Q = TypeVar("Q", int, float)
@@ -39,8 +40,13 @@ DEFAULT_POD_CIDRS = {4: "10.244.0.0/16", 6: "fd00:10:244::/56"}
 DEFAULT_SERVICE_CIDRS = {4: "10.96.0.0/16", 6: "fd00:10:96::/112"}
 DEFAULT_EXTERNAL = {"client": "198.51.100.7", "server": "198.51.100.80", "dns": "198.51.100.53"}
 
+_FAMILIES = {"IPv4": 4, "IPv6": 6}
+
 NODES = "mininetes.io/nodes"
 """Annotation of a Topology: the number of nodes that it is sized to."""
+
+FAMILIES = "mininetes.io/families"
+"""Annotation of a Topology: the families that it is restricted to, the primary one first (`IPv6,IPv4`)."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -48,7 +54,8 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
     """Read a Topology object; `nodes` resizes it by cloning or dropping workers.
 
-    Without `nodes` the size written on the object (`mininetes.io/nodes`) counts, if there is one.
+    Without `nodes` the size written on the object (`mininetes.io/nodes`) counts, if there is one, and so do
+    the families (`mininetes.io/families`).
     Raises TopologyError with the path of the field at fault.
     """
     spec = _mapping(obj.get("spec"), ("spec",))
@@ -67,8 +74,24 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
         links=tuple(_links(spec)),
     )
     _check_names(topology)
+    families_wanted = _wanted_families(obj)
+    if families_wanted:
+        topology = restrict(topology, families_wanted)
     wanted = _wanted_nodes(obj) if nodes is None else nodes
     return topology if wanted is None else resize(topology, wanted)
+
+
+def _wanted_families(obj: JsonObject) -> tuple[int, ...]:
+    path: Path = ("metadata", "annotations", FAMILIES)
+    metadata = _mapping(obj.get("metadata"), path[:1])
+    value = _mapping(metadata.get("annotations"), path[:2]).get(FAMILIES)
+    if value is None:
+        return ()
+    names = str(value).split(",")
+    for name in names:
+        if name not in _FAMILIES or names.count(name) > 1:
+            raise TopologyError(path, f"{value!r} names no IP families", "IPv4, IPv6, or both with a comma")
+    return tuple(_FAMILIES[name] for name in names)
 
 
 def _wanted_nodes(obj: JsonObject) -> int | None:
@@ -87,21 +110,26 @@ def _wanted_nodes(obj: JsonObject) -> int | None:
 
 def _families(spec: Mapping[str, Any], given: Sequence[IPNetwork]) -> tuple[int, ...]:
     path: Path = ("spec", "families")
-    names = {"IPv4": 4, "IPv6": 6}
     value = spec.get("families")
     if value is None:
         return (4, 6)
-    families = []
-    for index, name in enumerate(_sequence(value, path)):
-        if name not in names:
-            raise TopologyError((*path, index), f"unknown IP family {name!r}", "IPv4 or IPv6")
-        families.append(names[name])
+    families = _versions(value, path)
     if not families or len(set(families)) != len(families):
         raise TopologyError(path, "name one or two different IP families")
     for network in given:
         if network.version not in families:
             raise TopologyError(path, f"no family of the range {network} is named here")
-    return tuple(families)
+    return families
+
+
+def _versions(value: object, path: Path) -> tuple[int, ...]:
+    """A list of families' names."""
+    versions = []
+    for index, name in enumerate(_sequence(value, path)):
+        if name not in _FAMILIES:
+            raise TopologyError((*path, index), f"unknown IP family {name!r}", "IPv4 or IPv6")
+        versions.append(_FAMILIES[name])
+    return tuple(versions)
 
 
 def _networks(spec: Mapping[str, Any], field: str) -> tuple[IPNetwork, ...]:
@@ -148,14 +176,35 @@ def _routers(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[Route
     for index, value in enumerate(_sequence(spec.get("routers"), path)):
         here: Path = (*path, index)
         item = _mapping(value, here)
-        _known(item, here, "name kind routes")
+        _known(item, here, "name kind routes translates")
         name = _name(item.get("name"), (*here, "name"))
         kind = _choice(RouterKind, item.get("kind", name), (*here, "kind"))
         kinds.add(kind)
-        yield RouterSpec(name, kind, tuple(_routes(item, here, families)))
+        translates = _translates(item, kind, here, families)
+        yield RouterSpec(name, kind, tuple(_routes(item, here, families)), translates=translates)
     for kind in RouterKind:  # no topology is without a way out
         if kind not in kinds:
-            yield RouterSpec(kind.value, kind, implied=True)
+            translates = tuple(families) if kind is RouterKind.NAT else ()
+            yield RouterSpec(kind.value, kind, implied=True, translates=translates)
+
+
+def _translates(
+    item: Mapping[str, Any], kind: RouterKind, path: Path, families: Sequence[int]
+) -> tuple[int, ...]:
+    here: Path = (*path, "translates")
+    if kind is not RouterKind.NAT:
+        if "translates" in item:
+            raise TopologyError(here, f"a router of kind {kind} translates nothing", "kind: nat does")
+        return ()
+    if "translates" not in item:
+        return tuple(families)
+    versions = _versions(item["translates"], here)
+    for index, version in enumerate(versions):
+        if version not in families:
+            raise TopologyError((*here, index), f"IPv{version} is not named by spec.families")
+        if version in versions[:index]:
+            raise TopologyError((*here, index), f"IPv{version} is named twice")
+    return versions
 
 
 def _routes(item: Mapping[str, Any], path: Path, families: Sequence[int]) -> Iterator[RouteSpec]:

@@ -203,6 +203,8 @@ class Wiring:
     links: tuple[Link, ...]
     pod_mtu: int
     vni: int = 1
+    keeps_pod_addresses: tuple[int, ...] = ()
+    """IP versions in which a pod that leaves the cluster network keeps its address: the way back is known."""
 
     def bridge(self, name: str) -> Bridge:
         """The bridge of that Open vSwitch name. Raises KeyError when there is none."""

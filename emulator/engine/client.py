@@ -79,6 +79,7 @@ class Cluster:
         *,
         name: str = DEFAULT_NAME,
         nodes: int | None = None,
+        families: str | None = None,
         offload: bool = False,
         datapath: str = "netdev",
         timeout: float = 60.0,
@@ -87,13 +88,18 @@ class Cluster:
 
         It ends with this process unless `detach` is called.
 
-        `topology` is the name of a shipped one or a file. Raises ManifestError for a topology or
+        `topology` is the name of a shipped one or a file; `families` (`IPv4`, `IPv6`, or both with a comma,
+        the primary one first) restricts it. Raises ManifestError for a topology or
         manifest that cannot be, ApiError for an object that is refused (nothing is left running),
         and sandbox.SandboxError when this machine cannot run it.
         """
         from emulator.engine.start import start
 
-        cluster = cls(start(topology, name=name, nodes=nodes, offload=offload, datapath=datapath))
+        cluster = cls(
+            start(
+                topology, name=name, nodes=nodes, families=families or "", offload=offload, datapath=datapath
+            )
+        )
         try:
             cluster._expect_engine(timeout)
             if manifests:

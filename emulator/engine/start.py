@@ -10,7 +10,7 @@ from emulator.api.load import load_document
 from emulator.api.objects import JsonObject
 from emulator.api.problems import ManifestError
 from emulator.cluster.plan import wire
-from emulator.cluster.topology import TopologyError, parse_topology
+from emulator.cluster.topology import FAMILIES, NODES, TopologyError, parse_topology
 from emulator.engine.bytecode import compile_stale
 from emulator.engine.options import Options
 
@@ -30,13 +30,13 @@ SHIPPED = _PROJECT / "topologies"
 
 
 def start(
-    topology: str | Path, *, name: str, nodes: int | None, offload: bool, datapath: str
+    topology: str | Path, *, name: str, nodes: int | None, families: str, offload: bool, datapath: str
 ) -> sandbox.Sandbox:
     """Start the sandbox of a cluster, which ends with this process unless it is detached.
 
     Raises ManifestError for a bad topology and sandbox.SandboxError where it cannot run.
     """
-    options = Options(name, read_topology(topology, nodes), datapath, offload)
+    options = Options(name, read_topology(topology, nodes, families), datapath, offload)
     compile_stale(_PROJECT / package for package in _RUN_INSIDE)
     python = sys.executable
     return sandbox.launch(
@@ -58,15 +58,18 @@ def start(
     )
 
 
-def read_topology(topology: str | Path, nodes: int | None) -> JsonObject:
-    """The Topology object of a shipped name or a file, sized to `nodes`; it is known to be sound.
+def read_topology(topology: str | Path, nodes: int | None, families: str = "") -> JsonObject:
+    """The Topology object of a shipped name or a file, sized to `nodes` and restricted to `families` (with a
+    comma between two); it is known to be sound.
 
     Raises ManifestError with the place of the mistake.
     """
     located = load_document(find_topology(topology), "Topology")
     obj: JsonObject = located.object
-    if nodes is not None:
-        annotations = {**(obj["metadata"].get("annotations") or {}), "mininetes.io/nodes": str(nodes)}
+    wishes = {NODES: "" if nodes is None else str(nodes), FAMILIES: families}
+    annotations = dict(obj["metadata"].get("annotations") or {})
+    annotations.update({name: text for name, text in wishes.items() if text})
+    if annotations:
         obj = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
     try:
         wire(parse_topology(obj))

@@ -48,6 +48,7 @@ class Settings:
     """The exit code that an exception stands for; None when it is our bug."""
     timeout: float = 120.0
     topology: str | None = None
+    families: str | None = None
     keep: bool = False
     fail_fast: bool = False
     keep_going: bool = False
@@ -135,6 +136,7 @@ def _cluster(
         manifests,
         name=cluster_name(name),
         nodes=scenario.nodes,
+        families=settings.families,
         timeout=settings.timeout,
     )
     try:

@@ -3,7 +3,8 @@
 Who is masqueraded:
 
 - a pod that leaves the cluster network, other nodes' addresses included, leaves as its node
-  (as flannel and Calico do by default; a node's own stack sees its own pods' addresses);
+  (as flannel and Calico do by default; a node's own stack sees its own pods' addresses), unless
+  the topology routes pods' addresses of that family to the internet;
 - clients of a service, where kube-proxy would mark them (see `services`);
 - the node's stack keeps its address, but passes the SNAT zone as well: that reserves its
   tuple, so that no pod's port is translated to one that the stack already uses. It is committed
@@ -64,7 +65,8 @@ def _decide(view: NodeView, family: int) -> Iterator[Flow]:
         for network in networks_of(view.wiring.pod_cidrs, family):
             to_pods = match(leaving, dst(network))
             yield Flow(CONNTRACK_COMMIT, 220, to_pods, plain, PIPELINE, "pod-to-pod")
-    yield Flow(CONNTRACK_COMMIT, 210, match(leaving), masqueraded, PIPELINE, "pod-leaves-cluster")
+    leaves = plain if family in view.wiring.keeps_pod_addresses else masqueraded
+    yield Flow(CONNTRACK_COMMIT, 210, match(leaving), leaves, PIPELINE, "pod-leaves-cluster")
     from_stack = match(ip(family), _NEW, SOURCE(Source.HOST))
     yield Flow(CONNTRACK_COMMIT, 200, from_stack, masqueraded, PIPELINE, "reserve-the-stacks-tuple")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.params import DURATION, Completed
+from emulator.cli.params import DURATION, Completed, families_option
 from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
@@ -24,6 +24,7 @@ from emulator.cli.verb import Verb
     type=Completed("topologies"),
     help="Another topology than the scenario's.",
 )
+@families_option
 @click.pass_context
 def command(context: click.Context, /, paths: tuple[str, ...], **options: object) -> None:
     """Run scenarios: up, steps, verdicts, down.

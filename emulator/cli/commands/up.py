@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.params import Completed, files_option, name_option, timeout_option
+from emulator.cli.params import Completed, families_option, files_option, name_option, timeout_option
 from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
@@ -14,6 +14,7 @@ from emulator.cli.verb import Verb
 @files_option
 @name_option
 @click.option("--nodes", type=click.IntRange(1), metavar="N", help="Size the topology to N nodes.")
+@families_option
 @click.option(
     "--offload", is_flag=True, help="Segmentation offload: more throughput, fewer packets to look at."
 )
@@ -31,6 +32,7 @@ def command(
 
     \b
     mininetes up -f shop.yaml                  mininetes up leaf-spine --nodes 12
+    mininetes up three-node --families IPv6
     """
     from emulator.cli.starting import start
 

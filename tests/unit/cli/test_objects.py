@@ -204,7 +204,14 @@ def test_up_prints_one_line(invoke: Invoke, cluster: FakeCluster) -> None:
     assert (
         "up",
         "three-node",
-        {"timeout": 10.0, "nodes": 5, "offload": False, "datapath": "netdev", "name": "default"},
+        {
+            "timeout": 10.0,
+            "nodes": 5,
+            "families": None,
+            "offload": False,
+            "datapath": "netdev",
+            "name": "default",
+        },
     ) in cluster.calls
 
 

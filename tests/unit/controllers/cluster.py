@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 
 import yaml
@@ -25,7 +25,7 @@ from emulator.cluster.model import (
     TrafficPolicy,
 )
 from emulator.cluster.plan import wire
-from emulator.cluster.topology import parse_topology
+from emulator.cluster.topology import FAMILIES, parse_topology
 from emulator.cluster.wiring import Wiring
 
 TOPOLOGIES = Path(__file__).resolve().parents[3] / "topologies"
@@ -33,7 +33,7 @@ NAMES = tuple(sorted(path.stem for path in TOPOLOGIES.glob("*.yaml")))
 PUBLIC = ("203.0.113.9", "2001:db8:203:0:113::9")
 BALANCED = ("203.0.113.10", "2001:db8:203:0:113::a")
 
-VARIANTS = {"only-ipv4": ["IPv4"], "only-ipv6": ["IPv6"], "first-ipv6": ["IPv6", "IPv4"]}
+VARIANTS = {"only-ipv4": "IPv4", "only-ipv6": "IPv6", "first-ipv6": "IPv6,IPv4"}
 """The three-node topology with other families."""
 ALL = (*NAMES, *VARIANTS)
 HOST_PORTS = (
@@ -45,19 +45,11 @@ HOST_PORTS = (
 @cache
 def wiring(topology: str) -> Wiring:
     """The plan of a shipped topology, or of a variant."""
-    if topology not in VARIANTS:
-        return wire(parse_topology(yaml.safe_load((TOPOLOGIES / f"{topology}.yaml").read_text())))
-    obj = yaml.safe_load((TOPOLOGIES / "three-node.yaml").read_text())
-    families = {4 if name == "IPv4" else 6 for name in VARIANTS[topology]}
-    spec = {key: value for key, value in obj["spec"].items() if key not in ("podCIDRs", "serviceCIDRs")}
-    routers = [
-        {**router, "routes": [r for r in router.get("routes", ()) if ip_network(r["to"]).version in families]}
-        for router in spec["routers"]
-    ]
-    external = [{"name": "server", "addresses": ["198.51.100.80"] if 4 in families else ["2001:db8:1::80"]}]
-    links = [link for link in spec["links"] if not {"client", "dns"} & set(link["ends"])]
-    spec |= {"families": VARIANTS[topology], "routers": routers, "external": external, "links": links}
-    return wire(parse_topology({**obj, "spec": spec}))
+    name = "three-node" if topology in VARIANTS else topology
+    obj = yaml.safe_load((TOPOLOGIES / f"{name}.yaml").read_text())
+    if topology in VARIANTS:
+        obj["metadata"]["annotations"] = {FAMILIES: VARIANTS[topology]}
+    return wire(parse_topology(obj))
 
 
 def pod(plan: Wiring, name: str, node: str, index: int) -> Pod:
