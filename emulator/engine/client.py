@@ -88,18 +88,14 @@ class Cluster:
 
         It ends with this process unless `detach` is called.
 
-        `topology` is the name of a shipped one or a file; `families` (`IPv4`, `IPv6`, or both with a comma,
-        the primary one first) restricts it. Raises ManifestError for a topology or
-        manifest that cannot be, ApiError for an object that is refused (nothing is left running),
-        and sandbox.SandboxError when this machine cannot run it.
+        `topology` is the name of a shipped one or a file; `families` (`IPv6`, or two with a comma, the
+        primary one first) restricts it. Raises ManifestError for a topology or manifest that cannot be,
+        ApiError for an object that is refused (nothing is left running), and sandbox.SandboxError when this
+        machine cannot run it.
         """
         from emulator.engine.start import start
 
-        cluster = cls(
-            start(
-                topology, name=name, nodes=nodes, families=families or "", offload=offload, datapath=datapath
-            )
-        )
+        cluster = cls(start(topology, nodes, families, name=name, offload=offload, datapath=datapath))
         try:
             cluster._expect_engine(timeout)
             if manifests:

@@ -30,7 +30,7 @@ SHIPPED = _PROJECT / "topologies"
 
 
 def start(
-    topology: str | Path, *, name: str, nodes: int | None, families: str, offload: bool, datapath: str
+    topology: str | Path, nodes: int | None, families: str | None, *, name: str, offload: bool, datapath: str
 ) -> sandbox.Sandbox:
     """Start the sandbox of a cluster, which ends with this process unless it is detached.
 
@@ -58,7 +58,7 @@ def start(
     )
 
 
-def read_topology(topology: str | Path, nodes: int | None, families: str = "") -> JsonObject:
+def read_topology(topology: str | Path, nodes: int | None, families: str | None = None) -> JsonObject:
     """The Topology object of a shipped name or a file, sized to `nodes` and restricted to `families` (with a
     comma between two); it is known to be sound.
 
@@ -66,9 +66,9 @@ def read_topology(topology: str | Path, nodes: int | None, families: str = "") -
     """
     located = load_document(find_topology(topology), "Topology")
     obj: JsonObject = located.object
-    wishes = {NODES: "" if nodes is None else str(nodes), FAMILIES: families}
+    wishes = {NODES: nodes, FAMILIES: families}
     annotations = dict(obj["metadata"].get("annotations") or {})
-    annotations.update({name: text for name, text in wishes.items() if text})
+    annotations.update({name: str(value) for name, value in wishes.items() if value is not None})
     if annotations:
         obj = {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
     try:

@@ -76,7 +76,8 @@ def test_gateways_translate_every_family_unless_told() -> None:
 
 @pytest.mark.parametrize("mode", ["overlay", "routed"])
 def test_a_family_that_nobody_translates_is_routed(mode: str) -> None:
-    plan = wire(parse_topology(topology(mode=mode, routers=gateway(translates=["IPv4"]))))
+    routers = [*gateway(translates=["IPv4"]), {"name": "internet", "kind": "internet"}]
+    plan = wire(parse_topology(topology(mode=mode, routers=routers)))
     nat, internet = bridge(plan, BridgeRole.NAT), bridge(plan, BridgeRole.INTERNET)
     assert [address.version for address in nat.public_addresses] == [4]
     assert {address.version for address in nat.addresses} == {4, 6}

@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 ONE_OF_A_KIND = {
     "two-zone-vpc": ("n1", "n3", "private-a", "vpc", "nat", "igw"),
     "leaf-spine": ("n1", "leaf1", "spine1", "nat"),
-    "three-node-ipv6": ("n1", "gateway", "internet"),
+    "three-node-ipv6": ("gateway", "internet"),
 }
 """Of the large topologies, a bridge of each kind: the others differ in numbers only."""
 
