@@ -16,6 +16,7 @@ from emulator.api.kinds import kind_named
 from emulator.api.objects import JsonObject, Path, copy_json
 from emulator.cluster.bands import address, address_band
 from emulator.cluster.families import settle_families
+from emulator.cluster.node_life import with_default_tolerations
 from emulator.cluster.node_ports import NodePorts, held_node_ports
 from emulator.cluster.state import MAX_SERVICE_PORT_ID, PORT_IDS, cluster_ips, port_key, recorded_ids
 from emulator.cluster.wiring import Wiring
@@ -39,10 +40,13 @@ class Admission:
         self._last_id = 0
 
     def admit(self, old: JsonObject | None, new: JsonObject) -> JsonObject:
-        """The object to store: `new` itself, or for a Service a copy with everything allocated.
+        """The object to store: `new` itself, or for a Service a copy with everything allocated, for a new
+        pod one with the tolerations that every pod has.
 
         Raises ApiError 422 for what cannot be allocated, in the API server's words.
         """
+        if new["kind"] == "Pod" and old is None:
+            return with_default_tolerations(new)
         return new if new["kind"] != "Service" else self._service(old, new)
 
     def _service(self, old: JsonObject | None, new: JsonObject) -> JsonObject:

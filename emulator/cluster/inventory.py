@@ -1,4 +1,8 @@
-"""What every cluster has before anybody applies anything: namespaces, Nodes, the API server's Service."""
+"""What every cluster has before anybody applies anything: namespaces, Nodes, the API server's Service.
+
+A kubelet registers its Node once, when it starts. A Node that somebody deletes stays away until somebody
+creates one of that name again. That it has been there once is told by the node's Lease.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ from emulator.cluster.specs import CONTROL_PLANE, WORKER
 from emulator.cluster.state import SERVICE_NAME_LABEL
 from emulator.cluster.wiring import NodePlan, Wiring
 
-NAMESPACES = ("default", "kube-system")
+LEASES = "kube-node-lease"
+NAMESPACES = ("default", "kube-system", LEASES)
 API_PORT = 6443
 HOSTNAME = "kubernetes.io/hostname"
 _ROLE = "node-role.kubernetes.io/"
@@ -41,15 +46,18 @@ def inventory(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
 
 
 def _node(snapshot: Snapshot, plan: NodePlan, now: datetime) -> Iterator[Change]:
-    """A Node that is missing is created; one that somebody replaced keeps what the kubelet sets."""
+    """A Node that has never been there is created; one that somebody replaced keeps what the kubelet sets."""
     old = snapshot.get("Node", "", plan.name)
     if old is None:
-        yield Create(node_object(plan, now, alone=_is_alone(snapshot.wiring)))
+        if snapshot.get("Lease", LEASES, plan.name) is None:
+            yield Create(node_object(plan, now, alone=_is_alone(snapshot.wiring)))
         return
+    if snapshot.get("Lease", LEASES, plan.name) is None and snapshot.get("Namespace", "", LEASES) is not None:
+        yield Create(_lease(plan, now))
     labels = old["metadata"].get("labels") or {}
-    if HOSTNAME not in labels:
+    if HOSTNAME not in labels or not (old.get("spec") or {}).get("podCIDRs"):
         metadata = {**old["metadata"], "labels": {**node_labels(plan), **labels}}
-        yield Update({**old, "metadata": metadata})
+        yield Update({**old, "metadata": metadata, "spec": {**(old.get("spec") or {}), **_ranges(plan)}})
     if not (old.get("status") or {}).get("addresses"):
         yield UpdateStatus({**old, "status": {**_node_status(plan, now), **(old.get("status") or {})}})
 
@@ -70,8 +78,7 @@ def node_labels(plan: NodePlan) -> dict[str, str]:
 
 def node_object(plan: NodePlan, now: datetime, *, alone: bool) -> JsonObject:
     """A new Node. All roles but worker are tainted as kubeadm taints the control plane, unless `alone`."""
-    cidrs = [str(cidr) for cidr in plan.pod_cidrs]
-    spec: JsonObject = {"podCIDR": cidrs[0], "podCIDRs": cidrs}
+    spec = _ranges(plan)
     if plan.role != WORKER and not alone:
         spec["taints"] = [{"key": _ROLE + plan.role, "effect": "NoSchedule"}]
     return {
@@ -80,6 +87,21 @@ def node_object(plan: NodePlan, now: datetime, *, alone: bool) -> JsonObject:
         "metadata": {"name": plan.name, "labels": node_labels(plan)},
         "spec": spec,
         "status": _node_status(plan, now),
+    }
+
+
+def _ranges(plan: NodePlan) -> JsonObject:
+    cidrs = [str(cidr) for cidr in plan.pod_cidrs]
+    return {"podCIDR": cidrs[0], "podCIDRs": cidrs}
+
+
+def _lease(plan: NodePlan, now: datetime) -> JsonObject:
+    moment = f"{timestamp(now).removesuffix('Z')}.000000Z"
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": plan.name, "namespace": LEASES},
+        "spec": {"holderIdentity": plan.name, "leaseDurationSeconds": 40, "renewTime": moment},
     }
 
 

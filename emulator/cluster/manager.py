@@ -15,6 +15,7 @@ from emulator.cluster.events import event_expires_at, expired_events
 from emulator.cluster.garbage import collect_garbage
 from emulator.cluster.inventory import inventory
 from emulator.cluster.mirroring import mirrored_slices
+from emulator.cluster.node_life import eviction_moments, node_lifecycle
 from emulator.cluster.pods import is_active, is_ready
 from emulator.cluster.scheduler import schedule
 from emulator.cluster.snapshot import Snapshot, controller_of
@@ -23,6 +24,7 @@ from emulator.cluster.workloads.common import available_at
 from emulator.cluster.workloads.daemonset import daemon_sets
 from emulator.cluster.workloads.deployment import deployments
 from emulator.cluster.workloads.job import deadline, expires_at, is_over, jobs
+from emulator.cluster.workloads.progress import stall_moments
 from emulator.cluster.workloads.replicaset import replica_sets
 from emulator.cluster.workloads.statefulset import stateful_sets
 
@@ -36,6 +38,7 @@ def reconcile(snapshot: Snapshot, now: datetime) -> tuple[Change, ...]:
 
 def _changes(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     yield from inventory(snapshot, now)
+    yield from node_lifecycle(snapshot, now)
     yield from collect_garbage(snapshot)
     yield from expired_events(snapshot, now)
     yield from deployments(snapshot, now)
@@ -72,6 +75,8 @@ def next_wake(snapshot: Snapshot, now: datetime) -> datetime | None:
 
 def _moments(snapshot: Snapshot) -> Iterator[datetime]:
     yield from map(event_expires_at, snapshot.all("Event"))
+    yield from eviction_moments(snapshot)
+    yield from stall_moments(snapshot)
     for job in snapshot.all("Job"):
         moment = expires_at(job) if is_over(job) else deadline(job)
         if moment is not None:

@@ -63,12 +63,13 @@ def untolerated_taint(
     """The first taint with one of these effects that the pod does not tolerate."""
     tolerations = pod["spec"].get("tolerations") or ()
     for taint in taints(node):
-        if taint.get("effect") in effects and not any(_tolerates(t, taint) for t in tolerations):
+        if taint.get("effect") in effects and not any(tolerates(t, taint) for t in tolerations):
             return taint
     return None
 
 
-def _tolerates(toleration: JsonObject, taint: JsonObject) -> bool:
+def tolerates(toleration: JsonObject, taint: JsonObject) -> bool:
+    """Whether a pod with this toleration puts up with the taint, at least for a while."""
     if toleration.get("effect") and toleration["effect"] != taint.get("effect"):
         return False
     key = toleration.get("key")

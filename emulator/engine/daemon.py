@@ -12,9 +12,11 @@ from emulator.api.objects import Key
 from emulator.api.store import Store
 from emulator.cluster.admission import Admission
 from emulator.cluster.dns.addon import cluster_dns, internet_resolver_of
+from emulator.cluster.node_life import is_lost
 from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.topology import parse_topology
+from emulator.engine.heartbeats import Heartbeats
 from emulator.engine.kubelets import Kubelets
 from emulator.engine.naming import dns_settings
 from emulator.engine.options import Options
@@ -24,6 +26,7 @@ from emulator.engine.programming import Programming
 from emulator.engine.pulse import Pulse
 from emulator.engine.readiness import Readiness, failing_pods, unready_workloads, unsettled_pods
 from emulator.engine.reconciler import Reconciler
+from emulator.engine.withdrawal import WATCHED_BY_CONTROLLER, Withdrawal
 from emulator.network.errors import NetworkError
 from emulator.network.names import netns_path
 from emulator.network.network import Network, Settings
@@ -31,11 +34,6 @@ from emulator.probes.workshop import Workshop
 from emulator.workloads.servers.names import internet_resolver
 from emulator.workloads.servers.outside import internet_host
 from emulator.workloads.servers.serving import Serving
-
-WATCHED_BY_CONTROLLER = frozenset(
-    {"Topology", "Namespace", "Node", "Pod", "Service", "EndpointSlice", "NetworkPolicy"}
-)
-"""Changes of these kinds may change flow tables; readiness waits for the controller to have seen them."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +67,7 @@ class Engine:
         self.kubelets = Kubelets(
             run_dir, self.store, dns_settings(self.wiring), lambda: self._reconciler.has_run
         )
+        self._heartbeats = Heartbeats(self.store, self.wiring)
         self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
@@ -82,7 +81,8 @@ class Engine:
                 self.store.create(obj)
         self.kubelets.recall()
         plumbing = PodPlumbing(self._network, self.wiring)
-        pods = PodLifecycle(self.store, plumbing, self.kubelets, self.programming)
+        withdrawal = Withdrawal(self.store, self._reconciler, self.programming, self.pulse)
+        pods = PodLifecycle(self.store, plumbing, self.kubelets, self.programming, withdrawal)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._reconciler.run())
@@ -101,6 +101,7 @@ class Engine:
                 self.impossible = str(error)
                 self.pulse.beat()
                 return
+            self._heartbeats.listen()
             tasks.create_task(pods.run())
 
     async def _build(self, plumbing: PodPlumbing) -> None:
@@ -167,7 +168,8 @@ class Engine:
             yield "the control loops have not seen the latest objects"
         for kind in _WORKLOADS:
             yield from unready_workloads(self.store.list(kind))
-        yield from unsettled_pods(self.store.list("Pod"))
+        lost = {node["metadata"]["name"] for node in self.store.list("Node") if is_lost(node)}
+        yield from unsettled_pods(self.store.list("Pod"), lost)
         if self.programming.resource_version < self._flow_version:
             yield "the switches have not confirmed the latest flows"
         for error in self.programming.errors:

@@ -10,9 +10,11 @@ from pathlib import Path
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.api.store import Store
+from emulator.api.watch import EventType
 from emulator.cluster.changes import Update
 from emulator.cluster.events import News, told
-from emulator.cluster.pods import node_name
+from emulator.cluster.node_life import is_lost
+from emulator.cluster.pods import is_true, node_name
 from emulator.engine.plumbing import netns_of
 from emulator.network.names import netns_path
 from emulator.workloads.containers import StartError
@@ -25,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _SCRATCH = Path("/run/kubelet")
 """In the sandbox's own memory: making files there is several times quicker than on a disk."""
-_REFERRED_TO = frozenset({"Pod", "ConfigMap", "Secret"})
+_REFERRED_TO = frozenset({"Pod", "ConfigMap", "Secret", "Node"})
 
 
 class Kubelets:
@@ -34,6 +36,8 @@ class Kubelets:
     def __init__(self, run_dir: Path, store: Store, dns: Dns, has_synced: Callable[[], bool]) -> None:
         self._store = store
         self._reports = True
+        self._said: dict[str, JsonObject] = {}
+        """The last status of each pod, by uid: a node that is not ready repeats it when it is back."""
         self._runtime = PodRuntime(
             run_dir,
             store,
@@ -66,10 +70,22 @@ class Kubelets:
         watch = self._store.watch(_REFERRED_TO)
         while True:
             for event in await watch.batch():
-                if event.object["kind"] == "Pod":
-                    self._runtime.update(event.object)
-                else:
-                    self._runtime.object_changed(key_of(event.object))
+                match event.object["kind"]:
+                    case "Pod" if event.type is EventType.DELETED:
+                        self._said.pop(event.object["metadata"]["uid"], None)
+                    case "Pod":
+                        self._runtime.update(event.object)
+                    case "Node":
+                        if is_true(event.object, "Ready") and not is_true(event.previous or {}, "Ready"):
+                            self._repeat(event.object["metadata"]["name"])
+                    case _:
+                        self._runtime.object_changed(key_of(event.object))
+
+    def _repeat(self, node: str) -> None:
+        for pod in self._store.list("Pod"):
+            status = self._said.get(pod["metadata"]["uid"])
+            if node_name(pod) == node and status is not None:
+                self._write_status(key_of(pod), pod["metadata"]["uid"], status)
 
     async def start(self, pod: JsonObject) -> None:
         """Start the pod's containers; its status is reported as it changes."""
@@ -108,16 +124,23 @@ class Kubelets:
     def _write_status(self, key: Key, uid: str, status: JsonObject) -> None:
         """Merge what the runtime reports into the pod's status.
 
-        Addresses and the scheduler's condition stay as the control loops wrote them.
+        Addresses and the scheduler's condition stay as the control loops wrote them, and while the node is
+        not ready so does the pod's condition Ready. From a node that is lost nothing is heard.
         """
         current = self._store.find(key)
         if not self._reports or current is None or current["metadata"]["uid"] != uid:
+            return
+        self._said[uid] = status
+        node = self._store.find(Key("Node", "", node_name(current)))
+        if is_lost(node):
             return
         old = current.get("status") or {}
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
         conditions |= {c["type"]: c for c in old.get("conditions") or () if c["type"] not in conditions}
         scheduled = [c for c in old.get("conditions") or () if c["type"] == "PodScheduled"]
         conditions |= {c["type"]: c for c in scheduled}
+        if node is not None and not is_true(node, "Ready"):
+            conditions |= {c["type"]: c for c in old.get("conditions") or () if c["type"] == "Ready"}
         merged = {**old, **status, "conditions": list(conditions.values())}
         metadata = {
             field: value for field, value in current["metadata"].items() if field != "resourceVersion"

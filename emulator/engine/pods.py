@@ -3,6 +3,10 @@
 A pod that has a node and addresses gets its interface; when the controller has acknowledged the
 flows that guard it, its containers start. A pod that is to be deleted stops within its grace period,
 leaves the network, and then leaves the store.
+
+Containers are asked to end when no switch sends new connections to them any more. In Kubernetes kubelet
+and proxies run a race there, and people put `sleep` into a preStop hook. A pod on a node that is lost goes
+on as it was until the node is back, or until it is deleted without grace.
 """
 
 from __future__ import annotations
@@ -10,15 +14,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject, key_of
 from emulator.api.store import Store
+from emulator.api.watch import Event
+from emulator.cluster.node_life import is_lost
 from emulator.cluster.pods import is_finished, is_terminating, node_name
 from emulator.engine.programming import Programming
 from emulator.engine.together import Together
+
+PATIENCE = 2.0
+"""Seconds that a pod's end waits at most for the switches to leave it out."""
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +41,13 @@ class PodNetwork(Protocol):
 
     def detach(self, pods: Sequence[JsonObject]) -> None:
         """Take them off."""
+
+
+class Service(Protocol):
+    """The Services' part."""
+
+    async def left(self, pod: JsonObject) -> None:
+        """Return when no new connections are sent to a pod whose deletion has been announced."""
 
 
 class Containers(Protocol):
@@ -56,25 +73,37 @@ class PodLifecycle:
     """The kubelets of all nodes: see the module."""
 
     def __init__(
-        self, store: Store, network: PodNetwork, containers: Containers, programming: Programming
+        self,
+        store: Store,
+        network: PodNetwork,
+        containers: Containers,
+        programming: Programming,
+        service: Service,
     ) -> None:
         self._store = store
         self._network = network
         self._containers = containers
         self._programming = programming
+        self._service = service
         self._lives: dict[str, _Life] = {}
         self._detaching = Together(self._detach)
 
     async def run(self) -> None:
         """Follow the store for ever. The network must have been built."""
-        watch = self._store.watch({"Pod"})
+        watch = self._store.watch({"Pod", "Node"})
         while True:
             await self._step()
-            await watch.batch()
+            while not any(map(_concerns_pods, await watch.batch())):
+                pass
 
     async def _step(self) -> None:
         pods = {pod["metadata"]["uid"]: pod for pod in self._store.list("Pod")}
-        new = [pod for uid, pod in pods.items() if uid not in self._lives and _wants_life(pod)]
+        lost = {node["metadata"]["name"] for node in self._store.list("Node") if is_lost(node)}
+        new = [
+            pod
+            for uid, pod in pods.items()
+            if uid not in self._lives and _wants_life(pod) and node_name(pod) not in lost
+        ]
         version = self._store.resource_version
         alive = [pod for pod in new if not is_terminating(pod)]
         if alive:
@@ -86,6 +115,8 @@ class PodLifecycle:
                 life.starting = self._task(self._start(pod, version), pod)
         for uid, life in list(self._lives.items()):
             current = pods.get(uid)
+            if current is not None and node_name(current) in lost:
+                continue
             if life.stopping is None and (current is None or is_terminating(current)):
                 life.stopping = self._task(self._stop(life, current), life.pod)
 
@@ -99,6 +130,8 @@ class PodLifecycle:
             await asyncio.wait({life.starting})
         grace = 0.0 if current is None else float(current["metadata"].get("deletionGracePeriodSeconds") or 0)
         pod = current or life.pod
+        if grace and current is not None:
+            grace -= await self._out_of_service(current, grace)
         await self._containers.stop(pod, grace)
         await self._detaching.do(pod)
         self._lives.pop(pod["metadata"]["uid"], None)
@@ -111,6 +144,15 @@ class PodLifecycle:
     async def _detach(self, pods: Sequence[JsonObject]) -> None:
         await asyncio.to_thread(self._network.detach, pods)
 
+    async def _out_of_service(self, pod: JsonObject, grace: float) -> float:
+        """Wait until nobody new is sent to the pod, but not for long; returns the seconds that it took."""
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(grace, PATIENCE)):
+                await self._service.left(pod)
+        return clock.time() - began
+
     def _task(self, work: Awaitable[None], pod: JsonObject) -> asyncio.Task[None]:
         async def guarded() -> None:
             try:
@@ -121,6 +163,13 @@ class PodLifecycle:
                 log.exception("%s", key_of(pod))
 
         return asyncio.get_running_loop().create_task(guarded())
+
+
+def _concerns_pods(event: Event) -> bool:
+    """Whether pods may have to start or stop: Nodes matter when they are lost or found."""
+    if event.object["kind"] == "Pod":
+        return True
+    return is_lost(event.object) != is_lost(event.previous)
 
 
 def _wants_life(pod: JsonObject) -> bool:

@@ -1,17 +1,18 @@
 """Ready: every controller has seen the latest objects, every switch confirmed them, every pod is settled.
 
 A pod is settled when it is Ready, has finished, or cannot get any further by waiting: it fits no
-node, its containers crash again and again or have ended for good, or its configuration is missing.
+node, its containers crash again and again or have ended for good, its configuration is missing, or its
+node is not ready.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from emulator.api.objects import JsonObject
-from emulator.cluster.pods import is_finished, is_terminating, is_true
+from emulator.cluster.pods import is_finished, is_terminating, is_true, node_name
 
 FAILED_FOR_GOOD = frozenset(
     {
@@ -63,9 +64,14 @@ class Readiness:
         )
 
 
-def unsettled_pods(pods: Iterable[JsonObject]) -> Iterator[str]:
-    """What each pod that is still on its way waits for: `pod shop/web: ContainerCreating`."""
+def unsettled_pods(pods: Iterable[JsonObject], lost: Collection[str] = ()) -> Iterator[str]:
+    """What each pod that is still on its way waits for: `pod shop/web: ContainerCreating`.
+
+    Pods on nodes that are `lost` will not get on: nobody tells them anything.
+    """
     for pod in pods:
+        if node_name(pod) in lost:
+            continue
         if is_terminating(pod):
             yield f"pod {_name(pod)}: Terminating"
         elif not (is_true(pod, "Ready") or is_finished(pod) or failure_of(pod) or _has_done_its_part(pod)):
@@ -115,6 +121,8 @@ def failure_of(pod: JsonObject) -> str:
             return f"{condition.get('reason', 'Unschedulable')} ({condition.get('message', 'fits no node')})"
         if condition["type"] == "Ready" and condition.get("reason") == "ReadinessGatesNotReady":
             return f"ReadinessGatesNotReady ({condition.get('message')})"
+        if condition["type"] == "Ready" and condition.get("reason") == "NodeNotReady":
+            return f"NodeNotReady ({node_name(pod)})"
     if status.get("phase") == "Failed":
         return str(status.get("reason") or "Failed")
     never = (pod.get("spec") or {}).get("restartPolicy") == "Never"

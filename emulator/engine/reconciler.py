@@ -23,12 +23,13 @@ class Reconciler:
         self._store = store
         self._wiring = wiring
         self._pulse = pulse
-        self._settled_version = -1
+        self.settled_version = -1
+        """The loops have seen everything up to this version, and done what they wanted about it."""
 
     @property
     def is_settled(self) -> bool:
         """Whether the loops have seen everything in the store and want nothing."""
-        return self._settled_version == self._store.resource_version
+        return self.settled_version == self._store.resource_version
 
     @property
     def has_run(self) -> bool:
@@ -43,7 +44,7 @@ class Reconciler:
             began = clock.time()
             for refusal in settle(self._store, self._wiring, datetime.now(UTC)):
                 log.error("a control loop's change was refused: %s", refusal.error)
-            self._settled_version = self._store.resource_version
+            self.settled_version = self._store.resource_version
             watch.pending()
             self._pulse.beat()
             await _leave_to_others(clock.time() - began)

@@ -145,12 +145,20 @@ class Netlink:
         self._socket.sendto(_message(kind, flags, sequence, payload), (0, 0))
 
     def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(_RECEIVE)
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-            yield kind, flags, sequence, data[offset + _HEADER.size : offset + length]
-            offset += (length + 3) & ~3
+        yield from _headed(self._socket.recv(_RECEIVE))
+
+
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The kind and payload of each message that the kernel sent in one piece."""
+    return ((kind, body) for kind, _, _, body in _headed(data))
+
+
+def _headed(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        yield kind, flags, sequence, data[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
 
 
 def _message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:

@@ -21,7 +21,7 @@ from emulator.network.netlink import (
     attributes,
 )
 
-_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
+RTM_NEWLINK, RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _RTM_NEWADDR = 20
 _RTM_NEWROUTE = 24
 _RTM_NEWNEIGH = 28
@@ -42,7 +42,7 @@ _FRA_DST, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE, _FRA_IP_PROTO, _FRA_DPORT_RAN
 _FR_ACT_TO_TBL = 1
 _NDA_DST, _NDA_LLADDR, _NTF_SELF, _NUD_PERMANENT = 1, 2, 0x02, 0x80
 _TCA_KIND, _TC_H_ROOT = 1, 0xFFFFFFFF
-_IFF_UP = 1
+_IFF_UP, _IFF_RUNNING = 1, 0x40
 _AF_BRIDGE = 7
 _ONE = struct.pack("=I", 1)
 
@@ -70,6 +70,8 @@ class LinkState:
     mac: str
     up: bool
     peer: int | None
+    running: bool = True
+    """It is up and has a wire: a veth's other end is up too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +110,29 @@ def add_vxlan(end: VethEnd, vni: int, local: IPAddress, port: int, mtu: int) -> 
 def set_up(name: str, *, up: bool) -> Request:
     """Set an interface up or down."""
     payload = _interface(up=up) + _named(name)
-    return Request(_RTM_NEWLINK, 0, payload, f"set {name} {'up' if up else 'down'}")
+    return Request(RTM_NEWLINK, 0, payload, f"set {name} {'up' if up else 'down'}")
 
 
 def set_up_index(index: int) -> Request:
     """Set the interface of that index up."""
-    return Request(_RTM_NEWLINK, 0, _interface(up=True, index=index), f"set interface {index} up")
+    return Request(RTM_NEWLINK, 0, _interface(up=True, index=index), f"set interface {index} up")
 
 
 def set_group(name: str, group: int) -> Request:
     """Put an interface in a group, so that `delete_group` takes all of them in one go."""
     payload = _interface() + _named(name) + attribute(_IFLA_GROUP, struct.pack("=I", group))
-    return Request(_RTM_NEWLINK, 0, payload, f"mark {name} for removal", NOT_THERE)
+    return Request(RTM_NEWLINK, 0, payload, f"mark {name} for removal", NOT_THERE)
 
 
 def delete_group(group: int) -> Request:
     """Delete all interfaces of a group; a veth's other end goes too."""
     payload = _interface() + attribute(_IFLA_GROUP, struct.pack("=I", group))
-    return Request(_RTM_DELLINK, 0, payload, "delete interfaces", NOT_THERE)
+    return Request(RTM_DELLINK, 0, payload, "delete interfaces", NOT_THERE)
 
 
 def delete_link(name: str) -> Request:
     """Delete one interface; content when there is none."""
-    return Request(_RTM_DELLINK, 0, _interface() + _named(name), f"delete {name}", NOT_THERE)
+    return Request(RTM_DELLINK, 0, _interface() + _named(name), f"delete {name}", NOT_THERE)
 
 
 def add_address(index: int, interface: IPInterface) -> Request:
@@ -255,11 +257,12 @@ def add_qdisc(index: int, kind: str) -> Request:
 
 def links(netlink: Netlink) -> Mapping[str, LinkState]:
     """All interfaces of the socket's netns by name."""
-    found = (_link_state(body) for body in netlink.dump(_RTM_GETLINK, _interface()))
+    found = (link_state(body) for body in netlink.dump(_RTM_GETLINK, _interface()))
     return {link.name: link for link in found}
 
 
-def _link_state(body: bytes) -> LinkState:
+def link_state(body: bytes) -> LinkState:
+    """The interface that a message about one describes."""
     index, flags = struct.unpack_from("=iI", body, 4)
     values = dict(attributes(body[16:]))
     peer = values.get(_IFLA_LINK)
@@ -268,6 +271,7 @@ def _link_state(body: bytes) -> LinkState:
         index=index,
         mac=values.get(_IFLA_ADDRESS, b"").hex(":"),
         up=bool(flags & _IFF_UP),
+        running=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
         peer=struct.unpack("=I", peer)[0] if peer else None,
     )
 
@@ -278,7 +282,7 @@ def _interface(*, up: bool | None = None, index: int = 0) -> bytes:
 
 
 def _create_link(payload: bytes, purpose: str) -> Request:
-    return Request(_RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, purpose)
+    return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, payload, purpose)
 
 
 def _end(end: VethEnd, mtu: int) -> bytes:

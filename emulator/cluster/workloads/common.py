@@ -114,12 +114,14 @@ def parse_time(text: str) -> datetime:
 
 
 def with_condition(
-    obj: JsonObject, kind: str, reason: str, message: str, now: datetime, *, holds: bool
+    obj: JsonObject, kind: str, reason: str, message: str, now: datetime, *, value: str
 ) -> list[JsonObject]:
-    """`status.conditions` with one condition set; its transition time moves only when its status changes."""
+    """`status.conditions` with one condition set to True, False or Unknown.
+
+    Its transition time moves only when its status changes.
+    """
     conditions = list((obj.get("status") or {}).get("conditions") or ())
     old = condition(obj, kind)
-    value = "True" if holds else "False"
     new = {
         "type": kind,
         "status": value,

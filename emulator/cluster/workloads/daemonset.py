@@ -13,6 +13,7 @@ from emulator.cluster.pods import is_active, is_finished, is_ready, node_name
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.workloads.common import REVISION_HASH, claim_pods, is_available, pod_of, share
 
+_DRIVING = frozenset({"NoExecute"})
 _TOLERATED = (
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
@@ -38,7 +39,9 @@ def daemon_sets(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
         for pod in claim.pods:
             by_node.setdefault(target_node(pod), []).append(pod)
         revision = template_hash(daemon_set["spec"]["template"])
+        welcome = [name for name, node in nodes.items() if may_stay(template, node)]
         yield from _place(snapshot, daemon_set, eligible, by_node, revision)
+        yield from _leave(by_node, welcome)
         yield from _update(daemon_set, eligible, by_node, revision, now)
         yield from with_status(daemon_set, _status(daemon_set, eligible, by_node, revision, now))
 
@@ -46,6 +49,11 @@ def daemon_sets(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
 def may_run(pod: JsonObject, node: JsonObject) -> bool:
     """Whether a daemon's pod belongs on a node: its selectors match and it tolerates the taints."""
     return matches_node(pod, node) and untolerated_taint(pod, node) is None
+
+
+def may_stay(pod: JsonObject, node: JsonObject) -> bool:
+    """Whether a daemon's pod that is on a node already may go on running: only NoExecute drives it away."""
+    return matches_node(pod, node) and untolerated_taint(pod, node, _DRIVING) is None
 
 
 def target_node(pod: JsonObject) -> str:
@@ -75,8 +83,11 @@ def _place(
         if not alive:
             yield Create(_pod(daemon_set, next(names), node, revision))
         yield from (delete(pod) for pod in alive[1:] if is_active(pod) and is_active(alive[0]))
+
+
+def _leave(by_node: Mapping[str, Sequence[JsonObject]], welcome: Sequence[str]) -> Iterator[Change]:
     for node, pods in by_node.items():
-        stray = node not in eligible
+        stray = node not in welcome
         yield from (delete(pod) for pod in pods if (stray and is_active(pod)) or is_finished(pod))
 
 

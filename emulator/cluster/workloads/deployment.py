@@ -23,6 +23,7 @@ from emulator.cluster.workloads.common import (
     share,
     with_condition,
 )
+from emulator.cluster.workloads.progress import with_progress
 
 REVISION = "deployment.kubernetes.io/revision"
 
@@ -229,22 +230,17 @@ def _status(deployment: JsonObject, new: _Set | None, sets: Sequence[_Set], now:
         "MinimumReplicasAvailable" if enough else "MinimumReplicasUnavailable",
         f"Deployment {'has' if enough else 'does not have'} minimum availability.",
         now,
-        holds=enough,
+        value=str(enough),
     )
-    conditions = with_condition(
-        {**deployment, "status": {"conditions": conditions}},
-        "Progressing",
-        "NewReplicaSetAvailable" if complete else "ReplicaSetUpdated",
-        f'ReplicaSet "{name}" {"has successfully progressed" if complete else "is progressing"}.',
-        now,
-        holds=True,
-    )
-    return {
+    counts = {
         "observedGeneration": deployment["metadata"].get("generation", 1),
         "replicas": total,
         "updatedReplicas": updated,
         "readyReplicas": sum(s.ready for s in sets),
         "availableReplicas": available,
         "unavailableReplicas": max(0, max(total, wanted) - available),
-        "conditions": conditions,
     }
+    observed = {**deployment, "status": {"conditions": conditions}}
+    moved = any((deployment.get("status") or {}).get(field) != value for field, value in counts.items())
+    progressing = with_progress(observed, name, now, complete=complete, moved=moved)
+    return {**counts, "conditions": progressing}

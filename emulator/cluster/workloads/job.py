@@ -164,7 +164,7 @@ def _finish(
         **status,
         "active": 0,
         "ready": 0,
-        "conditions": with_condition(job, kind, *why, now, holds=True),
+        "conditions": with_condition(job, kind, *why, now, value="True"),
     }
     if kind == "Complete":
         status["completionTime"] = timestamp(now)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from emulator.api.objects import JsonObject, copy_json
 from emulator.cluster.manager import next_wake
-from emulator.cluster.pods import is_active, is_ready
+from emulator.cluster.pods import condition, is_active, is_ready
 from emulator.cluster.workloads.deployment import surge_and_unavailable
 
 from .lab import Lab, pod, set_image, workload
@@ -239,3 +239,54 @@ def test_deleting_a_deployment_takes_everything_with_it() -> None:
     lab.obey()
     assert not lab.store.list("ReplicaSet")
     assert not lab.pods(app="web")
+
+
+def progressing(lab: Lab) -> tuple[str, str]:
+    found = condition(lab.get("Deployment", "web"), "Progressing")
+    assert found is not None
+    return found["status"], found["reason"]
+
+
+def test_a_rollout_that_does_not_move_is_called_stuck_at_its_deadline() -> None:
+    lab = Lab()
+    lab.run(workload("Deployment", "web", replicas=2, progressDeadlineSeconds=10))
+    assert progressing(lab) == ("True", "NewReplicaSetAvailable")
+    assert next_wake(lab.snapshot(), lab.now) is None
+    lab.change("Deployment", "web", set_image("broken"))
+    assert progressing(lab) == ("True", "ReplicaSetUpdated")
+    wake = next_wake(lab.snapshot(), lab.now)
+    assert wake is not None
+    assert (wake - lab.now).total_seconds() == 10
+    lab.advance(9)
+    lab.settle()
+    assert progressing(lab) == ("True", "ReplicaSetUpdated")
+    lab.advance(1)
+    lab.settle()
+    assert progressing(lab) == ("False", "ProgressDeadlineExceeded")
+    lab.obey()
+    assert progressing(lab) == ("True", "NewReplicaSetAvailable"), "it went on trying"
+
+
+def test_every_pod_that_comes_up_gives_a_rollout_its_whole_time_again() -> None:
+    lab = Lab()
+    lab.run(workload("Deployment", "web", replicas=3, progressDeadlineSeconds=10))
+    lab.change("Deployment", "web", set_image("slow"))
+    for _ in range(3):
+        lab.advance(9)
+        new = next(p for p in lab.pods(app="web") if condition(p, "Ready") is None)
+        lab.set_ready(new)
+        lab.settle()
+        for old in [p for p in lab.pods(app="web") if p["metadata"].get("deletionTimestamp")]:
+            lab.delete("Pod", old["metadata"]["name"], grace=0)
+        assert progressing(lab)[0] == "True"
+    assert progressing(lab) == ("True", "NewReplicaSetAvailable")
+
+
+def test_a_paused_rollout_is_never_stuck() -> None:
+    lab = Lab()
+    lab.run(workload("Deployment", "web", replicas=2, progressDeadlineSeconds=10))
+    lab.change("Deployment", "web", set_image("broken"))
+    lab.change("Deployment", "web", lambda obj: obj["spec"].update(paused=True))
+    lab.advance(100)
+    lab.settle()
+    assert progressing(lab) == ("Unknown", "DeploymentPaused")
