@@ -43,7 +43,7 @@ _WHY_KIND: Mapping[str, str] = {
     "PersistentVolume": _STORAGE,
     "StorageClass": _STORAGE,
     "HorizontalPodAutoscaler": "replicas change by `mininetes scale` only",
-    "PodDisruptionBudget": "nothing here evicts pods",
+    "PodDisruptionBudget": "`mininetes drain` evicts all pods at once",
     "CustomResourceDefinition": "custom resources have no controller here",
     "ServiceCIDR": "the topology's serviceCIDRs decide",
     "Kustomization": "render it first: kustomize build DIR | mininetes apply -f -",

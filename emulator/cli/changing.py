@@ -1,4 +1,4 @@
-"""`apply`, `delete`, `scale`, `label`, `rollout`: change objects, wait until that is in force."""
+"""`apply`, `delete`, `scale`, `label`: change objects, wait until that is in force."""
 
 from __future__ import annotations
 
@@ -64,8 +64,9 @@ def delete(
     *,
     namespace: str,
     timeout: float,
+    grace: int | None,
 ) -> None:
-    """Delete the named objects, or those in `files`."""
+    """Delete the named objects, or those in `files`; pods have `grace` seconds, None takes their own."""
     if bool(words) == bool(files):
         raise click.UsageError("say what to delete: either -f FILE or KIND NAME")
     objects = (
@@ -75,7 +76,7 @@ def delete(
     )
     cluster = session.connect(name)
     with progress(session.terminal, "deleting"):
-        done = cluster.delete(objects, namespace=namespace, timeout=timeout)
+        done = cluster.delete(objects, namespace=namespace, timeout=timeout, grace_seconds=grace)
     _tell(session.terminal, done, timeout)
 
 
@@ -109,29 +110,6 @@ def label(session: Session, name: str, words: Sequence[str], *, namespace: str, 
         changes.label(cluster, kind.kind, target, namespace if kind.namespaced else None, labels)
         ready = cluster.wait_ready(timeout)
     session.terminal.out(f"{qualified(kind, target)} labeled")
-    insist(session.terminal, ready, timeout)
-
-
-def rollout(
-    session: Session, name: str, action: str, words: Sequence[str], *, namespace: str, timeout: float
-) -> None:
-    """`restart` a workload and wait, or wait for the `status` to be done."""
-    kind, target = one_object(words)
-    if kind.kind not in changes.ROLLED_OUT:
-        raise click.UsageError(f"{kind.plural} have no rollout; {', '.join(changes.ROLLED_OUT)} do")
-    cluster = session.connect(name)
-    with progress(session.terminal, f"rolling out {target}"):
-        if action == "restart":
-            changes.restart(cluster, kind.kind, target, namespace)
-        try:
-            changes.wait_rolled_out(cluster, kind.kind, target, namespace, timeout)
-        except TimeoutError:
-            session.terminal.note(f"{qualified(kind, target)}: not rolled out after {timeout:g}s")
-            raise click.exceptions.Exit(1) from None
-        ready = cluster.wait_ready(timeout)
-    session.terminal.out(
-        f"{qualified(kind, target)} {'restarted' if action == 'restart' else 'successfully rolled out'}"
-    )
     insist(session.terminal, ready, timeout)
 
 

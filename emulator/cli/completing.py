@@ -60,6 +60,12 @@ def places(context: click.Context, incomplete: str) -> Iterable[str]:
 
 
 @_quietly
+def nodes(context: click.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
+    """Names of nodes."""
+    return [name for _, name in _names(context, "Node", None)]
+
+
+@_quietly
 def kinds_and_names(context: click.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
     """Kinds first, then names of that kind."""
     words = context.params.get("words") or ()

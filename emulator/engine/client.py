@@ -11,9 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlencode
 
 from emulator import sandbox
@@ -22,9 +21,7 @@ from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.engine.manifests import Manifests, read, settled
 from emulator.engine.readiness import Readiness
-
-if TYPE_CHECKING:
-    pass
+from emulator.engine.results import Applied, Finished
 
 DEFAULT_TOPOLOGY = "three-node"
 DEFAULT_NAME = "default"
@@ -43,24 +40,6 @@ class ClusterError(Exception):
 
 class ClusterNotFound(ClusterError):  # noqa: N818 - the name that users catch
     """No cluster of that name runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What `apply` and `delete` did: each object with its fate, warnings, and whether it is in force."""
-
-    changed: tuple[tuple[Key, str], ...]
-    warnings: tuple[str, ...]
-    ready: Readiness
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A command that ran in a pod, and what it wrote."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
 
 
 class Cluster:
@@ -166,14 +145,24 @@ class Cluster:
             warnings.extend(result.get("warnings", ()))
         return Applied(tuple(changed), tuple(warnings), self._wait(started, timeout))
 
-    def delete(self, manifests: Manifests, namespace: str = "default", timeout: float = 60.0) -> Applied:
-        """Delete objects (only kind and metadata are looked at) and wait until that is in force."""
+    def delete(
+        self,
+        manifests: Manifests,
+        namespace: str = "default",
+        timeout: float = 60.0,
+        grace_seconds: int | None = None,
+    ) -> Applied:
+        """Delete objects (only kind and metadata are looked at) and wait until that is in force.
+
+        `grace_seconds` is for pods; None takes each one's own.
+        """
         started = time.monotonic()
         changed = []
         for manifest in reversed(read(manifests)):
             key = key_of(settled(manifest, namespace))
             try:
-                self._client.delete(key.kind, key.name, key.namespace or "default")
+                where = key.namespace or "default"
+                self._client.delete(key.kind, key.name, where, grace_seconds=grace_seconds)
                 changed.append((key, "deleted"))
             except ApiError as error:
                 if error.code != 404:
@@ -196,9 +185,11 @@ class Cluster:
         where = namespace or "default"
         return self._client.patch(kind, name, patch, where, content_type=MERGE_PATCH, subresource=subresource)
 
-    def watch(self, kind: str, namespace: str | None = None) -> Iterator[JsonObject]:
+    def watch(
+        self, kind: str, namespace: str | None = None, selector: str | None = None
+    ) -> Iterator[JsonObject]:
         """Events `{"type": ..., "object": ...}`: everything there is first, then what happens."""
-        return self._client.watch(kind, namespace or "")
+        return self._client.watch(kind, namespace or "", labels=selector or "")
 
     def wait_ready(self, timeout: float = 60.0) -> Readiness:
         """Wait until the network is in force, or the deadline."""

@@ -72,8 +72,17 @@ class LiveCluster(Protocol):
     def apply(self, manifests: Sequence[Any], namespace: str = "default", timeout: float = 60.0) -> Applied:
         """Create or change objects and wait until that is in force."""
 
-    def delete(self, manifests: Sequence[Any], namespace: str = "default", timeout: float = 60.0) -> Applied:
-        """Delete objects (only kind and metadata are looked at) and wait until that is in force."""
+    def delete(
+        self,
+        manifests: Sequence[Any],
+        namespace: str = "default",
+        timeout: float = 60.0,
+        grace_seconds: int | None = None,
+    ) -> Applied:
+        """Delete objects (only kind and metadata are looked at) and wait until that is in force.
+
+        `grace_seconds` is for pods; None takes each one's own.
+        """
 
     def get(
         self, kind: str, name: str | None = None, namespace: str | None = None, selector: str | None = None
@@ -84,6 +93,11 @@ class LiveCluster(Protocol):
         self, kind: str, name: str, namespace: str | None, patch: JsonObject, *, subresource: str = ""
     ) -> JsonObject:
         """Merge `patch` into an object (RFC 7386)."""
+
+    def watch(
+        self, kind: str, namespace: str | None = None, selector: str | None = None
+    ) -> Iterable[JsonObject]:
+        """Events `{"type": ..., "object": ...}`: everything there is first, then what happens."""
 
     def wait_ready(self, timeout: float = 60.0) -> Readiness:
         """Wait until the network is in force, or the deadline."""

@@ -62,6 +62,8 @@ class FakeCluster:
     finished: Finished = Finished()
     log: str = ""
     packets: Sequence[JsonObject] = ()
+    events: Sequence[JsonObject] = ()
+    """What a watch tells after what there is."""
     probes: list[tuple[str, str, str | None]] = field(default_factory=list)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     is_down: bool = False
@@ -86,7 +88,14 @@ class FakeCluster:
             self.add(obj)
         return Applied(tuple(changed), (), self.readiness)
 
-    def delete(self, manifests: Sequence[Any], namespace: str = "default", timeout: float = 60.0) -> Applied:
+    def delete(
+        self,
+        manifests: Sequence[Any],
+        namespace: str = "default",
+        timeout: float = 60.0,
+        grace_seconds: int | None = None,
+    ) -> Applied:
+        self.calls.append(("delete", grace_seconds))
         keys = [key_of(_settled(manifest, namespace)) for manifest in manifests]
         changed = tuple((key, "deleted" if self.objects.pop(key, None) else "absent") for key in keys)
         return Applied(changed, (), self.readiness)
@@ -111,6 +120,13 @@ class FakeCluster:
         self.get(kind, name, namespace)
         self.calls.append(("patch", kind, namespace, name, patch))
         return patch
+
+    def watch(
+        self, kind: str, namespace: str | None = None, selector: str | None = None
+    ) -> Iterable[JsonObject]:
+        for obj in self.get(kind, None, namespace, selector):
+            yield {"type": "ADDED", "object": obj}
+        yield from self.events
 
     def wait_ready(self, timeout: float = 60.0) -> Readiness:
         return self.readiness

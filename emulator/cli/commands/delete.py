@@ -12,6 +12,11 @@ from emulator.cli.verb import Verb
 @click.command("delete", cls=Verb)
 @click.argument("words", nargs=-1, metavar="[KIND NAME...]", type=Completed("kinds_and_names"))
 @files_option
+@click.option(
+    "--grace-period", type=int, default=-1, metavar="SECONDS", help="-1 is each pod's own.  [default: -1]"
+)
+@click.option("--now", is_flag=True, help="As --grace-period 1.")
+@click.option("--force", is_flag=True, help="Delete pods at once, as --grace-period 0.")
 @namespace_option
 @name_option
 @timeout_option("60s", "How long to wait until the objects are gone.")
@@ -20,6 +25,9 @@ def command(
     session: Session,
     words: tuple[str, ...],
     files: tuple[str, ...],
+    grace_period: int,
+    now: bool,  # noqa: FBT001
+    force: bool,  # noqa: FBT001
     namespace: str,
     name: str,
     timeout: float,
@@ -31,4 +39,7 @@ def command(
     """
     from emulator.cli.changing import delete
 
-    delete(session, name, words, files, namespace=namespace, timeout=timeout)
+    if grace_period >= 0 and (now or (force and grace_period)):
+        raise click.UsageError("--now and --force say how long the grace period is: leave --grace-period out")
+    grace = 0 if force else 1 if now else None if grace_period < 0 else grace_period
+    delete(session, name, words, files, namespace=namespace, timeout=timeout, grace=grace)

@@ -16,6 +16,8 @@ from emulator.cli.verb import Verb
 @click.option(
     "-l", "--selector", metavar="LABELS", help="Only objects with these labels, as app=web,tier!=db."
 )
+@click.option("-w", "--watch", "watching", is_flag=True, help="Go on with everything that changes.")
+@click.option("--output-watch-events", "events", is_flag=True, help="With -w: say what happened, too.")
 @output_option("table", "wide", "json", "yaml", "name")
 @name_option
 @click.pass_obj
@@ -25,6 +27,8 @@ def command(
     namespace: str,
     all_namespaces: bool,  # noqa: FBT001
     selector: str | None,
+    watching: bool,  # noqa: FBT001
+    events: bool,  # noqa: FBT001
     output: str,
     name: str,
 ) -> None:
@@ -33,8 +37,16 @@ def command(
     \b
     mininetes get pods -o wide          mininetes get svc,endpointslices -n shop
     mininetes get all -A                mininetes get deploy/web -o yaml
+    mininetes get pods -w               mininetes get endpointslices -w -o json
     """
     from emulator.cli.listing import Query, show
 
     query = Query(words, None if all_namespaces else namespace, selector)
+    if events and not watching:
+        raise click.UsageError("--output-watch-events goes with -w")
+    if watching:
+        from emulator.cli.watching import watch
+
+        watch(session.connect(name), query, output, session.terminal, with_events=events)
+        return
     show(session.connect(name), query, output, session.terminal)

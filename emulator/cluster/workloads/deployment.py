@@ -25,6 +25,7 @@ from emulator.cluster.workloads.common import (
 )
 from emulator.cluster.workloads.progress import with_progress
 
+CHANGE_CAUSE = "kubernetes.io/change-cause"
 REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -183,7 +184,7 @@ def _replica_set(deployment: JsonObject, hashed: str, replicas: int, revision: i
             "name": f"{metadata['name']}-{hashed}",
             "namespace": metadata["namespace"],
             "labels": labels,
-            "annotations": {REVISION: str(revision)},
+            "annotations": {**_cause(metadata), REVISION: str(revision)},
             "ownerReferences": [owner_reference(deployment)],
         },
         "spec": {
@@ -210,10 +211,18 @@ def _annotate(deployment: JsonObject, new: _Set | None, old: Sequence[_Set]) -> 
     if new is None:
         return
     revision = max(_revision(new), 1 + max(map(_revision, old), default=0))
+    cause = _cause(deployment["metadata"])
     for obj in (new.obj, deployment):
-        if revision_of(obj) != revision:
-            annotations = {**(obj["metadata"].get("annotations") or {}), REVISION: str(revision)}
+        before = obj["metadata"].get("annotations") or {}
+        annotations = {**before, **cause, REVISION: str(revision)}
+        if annotations != before:
             yield Update({**obj, "metadata": {**obj["metadata"], "annotations": annotations}})
+
+
+def _cause(metadata: JsonObject) -> JsonObject:
+    """Why the present template is as it is, if somebody has said so: it stays with the revision."""
+    annotations = metadata.get("annotations") or {}
+    return {CHANGE_CAUSE: annotations[CHANGE_CAUSE]} if CHANGE_CAUSE in annotations else {}
 
 
 def _status(deployment: JsonObject, new: _Set | None, sets: Sequence[_Set], now: datetime) -> JsonObject:
