@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -20,7 +20,9 @@ from emulator.scenario.cluster import LiveCluster
 def watch(cluster: LiveCluster, query: Query, output: str, terminal: Terminal, *, with_events: bool) -> None:
     """Print every object that `query` finds, and print it again whenever it changes."""
     kind, names = _asked(query)
-    write = _writer(kind, query, output, terminal, with_events=with_events)
+    namespace = query.namespace if kind.namespaced else None
+    found = [obj for obj in cluster.get(kind.kind, None, namespace, query.selector) if _meant(obj, names)]
+    write = _writer(kind, query, output, terminal, found, with_events=with_events)
     for event in _events(cluster, kind, query, names):
         write(event)
 
@@ -39,12 +41,22 @@ def _events(cluster: LiveCluster, kind: Kind, query: Query, names: frozenset[str
     for name in names:
         cluster.get(kind.kind, name, namespace)  # what is not there is an error, not a long silence
     for event in cluster.watch(kind.kind, namespace, query.selector):
-        if not names or event["object"]["metadata"]["name"] in names:
+        if _meant(event["object"], names):
             yield event
 
 
+def _meant(obj: JsonObject, names: frozenset[str]) -> bool:
+    return not names or obj["metadata"]["name"] in names
+
+
 def _writer(
-    kind: Kind, query: Query, output: str, terminal: Terminal, *, with_events: bool
+    kind: Kind,
+    query: Query,
+    output: str,
+    terminal: Terminal,
+    found: Sequence[JsonObject],
+    *,
+    with_events: bool,
 ) -> Callable[[JsonObject], None]:
     def document(event: JsonObject) -> JsonObject:
         found: JsonObject = event if with_events else event["object"]
@@ -57,7 +69,9 @@ def _writer(
             return lambda event: terminal.out("---\n" + formats.to_yaml(document(event)))
         case "name":
             return lambda event: terminal.out(qualified(kind, event["object"]["metadata"]["name"]))
-    return _LiveTable(kind, query, terminal, wide=output == "wide", with_events=with_events).write
+    table = _LiveTable(kind, query, terminal, wide=output == "wide", with_events=with_events)
+    table.make_room(found)
+    return table.write
 
 
 class _LiveTable:
@@ -71,22 +85,31 @@ class _LiveTable:
         self._with_namespace = query.namespace is None and kind.namespaced
         self._with_events = with_events
         self._terminal = terminal
-        self._widths: list[int] = []
+        self._header = ["EVENT"] if with_events else []
+        self._header += ["NAMESPACE"] if self._with_namespace else []
+        self._header += self._columns.header(wide=wide)
+        self._widths = [len(cell) for cell in self._header]
+        self._begun = False
+
+    def make_room(self, objects: Sequence[JsonObject]) -> None:
+        """Make the columns as wide as these objects need."""
+        for obj in objects:
+            self._grow(self._row({"type": "ADDED", "object": obj}))
 
     def write(self, event: JsonObject) -> None:
+        """Print a row; the header goes before the first."""
+        row = self._row(event)
+        self._grow(row)
+        if not self._begun:
+            self._begun = True
+            self._line(self._header)
+        self._line(row)
+
+    def _row(self, event: JsonObject) -> list[str]:
         obj = event["object"]
         extra = [event["type"]] if self._with_events else []
         extra += [obj["metadata"].get("namespace", "")] if self._with_namespace else []
-        row = [cell or "<none>" for cell in (*extra, *self._columns.row(obj, wide=self._wide))]
-        if not self._widths:
-            header = ["EVENT"] if self._with_events else []
-            header += ["NAMESPACE"] if self._with_namespace else []
-            header += self._columns.header(wide=self._wide)
-            self._widths = [len(cell) for cell in header]
-            self._grow(row)
-            self._line(header)
-        self._grow(row)
-        self._line(row)
+        return [cell or "<none>" for cell in (*extra, *self._columns.row(obj, wide=self._wide))]
 
     def _grow(self, row: list[str]) -> None:
         self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, row, strict=True)]
