@@ -34,7 +34,7 @@ class Reconciler:
     @property
     def has_run(self) -> bool:
         """Whether the loops have seen, once in this process, everything that there was."""
-        return self._settled_version >= 0
+        return self.settled_version >= 0
 
     async def run(self) -> None:
         """Follow the store for ever."""
