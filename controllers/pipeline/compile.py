@@ -23,6 +23,7 @@ from controllers.pipeline.features import (
     outward,
     router,
     routing,
+    sctp,
     services,
     spoof_guard,
     ttl,
@@ -61,6 +62,7 @@ SERVICE_FEATURES: tuple[Callable[[NodeView, Service], Iterator[Flow]], ...] = (
     services.service_flows,
     node_ports.service_flows,
     outward.service_flows,
+    sctp.service_flows,
 )
 """What each service adds to every node's bridge."""
 

@@ -122,8 +122,8 @@ CONNTRACK_STATE = Stage(
     12,
     "ConntrackState",
     "Drops invalid packets, sends known connections on and new ones to the services.",
-    _TYPE | _DST | {f.CT_STATE, f.CT_MARK},
-    frozenset({f.REG0}),
+    _TYPE | _SRC | _DST | {f.IP_PROTO, f.CT_STATE, f.CT_MARK, f.SCTP_SRC, f.SCTP_DST},
+    frozenset({f.REG0, f.SCTP_SRC, f.SCTP_DST}),
     ("NodePortMark", "L3Forwarding"),
 )
 NODE_PORT_MARK = Stage(
@@ -175,7 +175,7 @@ ENDPOINT_DNAT = Stage(
     "EndpointDNAT",
     "Commits the connection with its destination translated to the endpoint.",
     _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.NW_TTL, f.REG0, f.REG2},
-    frozenset({f.REG0, f.REG6, f.CT_MARK}),
+    frozenset({f.REG0, f.REG6, f.CT_MARK, f.SCTP_DST}),
     ("L3Forwarding",),
 )
 L3_FORWARDING = Stage(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from emulator.cluster.model import ClusterState, Pod, Protocol, Service, ServicePort
+from emulator.cluster.model import ClusterState, Pod, Service, ServicePort
 from emulator.cluster.places import Place, PlaceKind
 from emulator.cluster.wiring import IPAddress
 
@@ -96,8 +96,6 @@ class Directory:
         if len(ports) != 1:
             choice = ", ".join(f"{port.port}/{port.protocol.lower()}" for port in ports) or "none"
             raise UnknownPlaceError(f"{place} has {len(ports)} ports; say which with --port ({choice})")
-        if ports[0].protocol is Protocol.SCTP:
-            raise UnknownPlaceError(f"{place} has an SCTP port only; probes speak TCP, UDP and ICMP")
         return ports[0].port, ports[0].protocol.lower()
 
     # The kinds of target

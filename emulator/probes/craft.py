@@ -29,6 +29,7 @@ from scapy.layers.inet6 import (
     fragment6,
 )
 from scapy.layers.l2 import ARP, Ether
+from scapy.layers.sctp import SCTP, SCTPChunkInit, SCTPChunkInitAck
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 from scapy.utils6 import in6_getnsma, in6_getnsmac, inet_pton
@@ -106,6 +107,8 @@ def _ip(spec: Spec, origin: Origin, numbers: _Numbers, ttl: int | None = None) -
 def _key(packet: Packet) -> Match:
     if TCP in packet:
         return {"tcp.seq": packet[TCP].seq}
+    if SCTP in packet:
+        return {"sctp.init": packet[SCTP].payload.init_tag}
     if IPv6 in packet:
         return {"ipv6.fl": packet[IPv6].fl}
     return {"ip.id": packet[IP].id, "ip.proto": packet[IP].proto or _protocol(packet)}
@@ -156,6 +159,15 @@ def _udp(spec: Spec, origin: Origin, numbers: _Numbers, ttl: int | None = None) 
     sport, dport = _ports(spec, origin, numbers)
     packet = _ip(spec, origin, numbers, ttl) / UDP(sport=sport, dport=dport) / Raw(_payload(spec, numbers))
     return (_whole(spec, origin, packet, _transport_answers("udp", sport, dport), ttl),)
+
+
+def _sctp(spec: Spec, origin: Origin, numbers: _Numbers) -> tuple[Crafted, ...]:
+    sport, dport = _ports(spec, origin, numbers)
+    kind = SCTPChunkInitAck if spec.get("chunk") == "init-ack" else SCTPChunkInit
+    tag = (spec.get("seq", numbers.seq) + numbers.index) & 0xFFFFFFFF or 1
+    chunk = kind(init_tag=tag, a_rwnd=65_535, n_out_streams=1, n_in_streams=1, init_tsn=tag)
+    packet = _ip(spec, origin, numbers) / SCTP(sport=sport, dport=dport, tag=0) / chunk
+    return (_whole(spec, origin, packet, _transport_answers("sctp", sport, dport)),)
 
 
 def _echo(spec: Spec, origin: Origin, numbers: _Numbers, ttl: int | None = None) -> tuple[Crafted, ...]:
@@ -304,6 +316,7 @@ def _link_local(mac: str) -> str:
 _BUILDERS: Mapping[str, Callable[..., tuple[Crafted, ...]]] = {
     "tcp": _tcp,
     "udp": _udp,
+    "sctp": _sctp,
     "icmp-echo": _echo,
     "icmp-error": _icmp_error,
     "arp-request": _arp_request,

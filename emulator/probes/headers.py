@@ -22,6 +22,7 @@ _FIELDS_OF = {
     "ipv6": ("src", "dst", "hlim", "nh", "plen", "tc", "fl", "frag", "more", "id"),
     "tcp": ("sport", "dport", "seq", "ack", "window", "chksum", "flags"),
     "udp": ("sport", "dport", "len", "chksum"),
+    "sctp": ("sport", "dport", "tag", "chksum", "chunk", "init"),
     "vxlan": ("flags", "vni"),
     "icmp": ("type", "code", "chksum", "id", "seq", "mtu"),
     "icmpv6": ("type", "code", "chksum", "id", "seq", "mtu"),
@@ -159,6 +160,8 @@ def _transport(protocol: int, data: bytes, out: Headers, at: str, *, is_later_fr
         _tcp(data, out, at)
     elif name == "udp":
         _udp(data, out, at)
+    elif name == "sctp":
+        _sctp(data, out, at)
     elif name == "icmp":
         _icmp(data, out, at)
     elif name == "icmpv6":
@@ -189,6 +192,15 @@ def _udp(data: bytes, out: Headers, at: str) -> None:
         _ethernet(data[16:], out, "inner.")
     else:
         _payload(data[8 : max(length, 8)], out, at)
+
+
+def _sctp(data: bytes, out: Headers, at: str) -> None:
+    """The common header and the type of the first chunk (RFC 9260); 1 is INIT, 2 INIT ACK."""
+    out[f"{at}sctp.sport"], out[f"{at}sctp.dport"], out[f"{at}sctp.tag"] = struct.unpack_from("!HHI", data)
+    (out[f"{at}sctp.chksum"],) = struct.unpack_from("<I", data, 8)
+    out[f"{at}sctp.chunk"] = data[12]
+    if data[12] in (1, 2):
+        (out[f"{at}sctp.init"],) = struct.unpack_from("!I", data, 16)
 
 
 def _icmp(data: bytes, out: Headers, at: str) -> None:

@@ -75,6 +75,16 @@ KINDS: Mapping[str, PacketKind] = {
             "tcp", "One TCP segment with any flags", _IP | _TCP | _PAYLOAD, "{packet: tcp, flags: FPU}"
         ),
         PacketKind("udp", "One UDP datagram", _IP | _PAYLOAD, "{packet: udp, source: {ip: 10.244.9.9}}"),
+        PacketKind(
+            "sctp",
+            "One SCTP packet: the INIT chunk that begins an association, or the INIT ACK that answers one",
+            _IP
+            | {
+                "chunk": Field("text", "`init` (default) or `init-ack`", choices=("init", "init-ack")),
+                "seq": Field("int", "the chunk's initiate tag, random"),
+            },
+            "{packet: sctp, source: {port: 40000}}",
+        ),
         PacketKind("icmp-echo", "ICMP or ICMPv6 echo request", _IP | _ECHO | _PAYLOAD, "{packet: icmp-echo}"),
         PacketKind(
             "icmp-error",

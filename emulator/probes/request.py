@@ -29,6 +29,8 @@ class Protocol(StrEnum):
     TCP = "tcp"
     UDP = "udp"
     ICMP = "icmp"
+    SCTP = "sctp"
+    """Carried in crafted packets only: few kernels have sockets for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,8 @@ class ProbeRequest:
             raise RequestError(f"timeout must be between 0 and 300 seconds, not {self.timeout}")
         if self.packet is None and self.protocol is not Protocol.ICMP and self.target.port is None:
             raise RequestError(f"{self.protocol} to {self.target.name} needs a port")
+        if self.packet is None and self.protocol is Protocol.SCTP:
+            raise RequestError("SCTP is carried, but no socket speaks it here: send `packet: {packet: sctp}`")
         if self.http is not None and self.protocol is not Protocol.TCP:
             raise RequestError("HTTP needs a TCP port")
         if self.interval < 0 or self.exchanges < 1:

@@ -179,7 +179,7 @@ class ServedRun:
             return
         if self._plan.notice:
             self._log.line(self._plan.notice)
-        for line in self._program.greeting:
+        for line in (*self._program.greeting, *self._serving.remarks):
             self._log.line(line)
 
     async def process(self) -> Process:

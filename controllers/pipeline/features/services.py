@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from controllers.pipeline.actions import Action, Ct, Goto, Multipath, Nat, load, move, punt
 from controllers.pipeline.endpoints import EndpointSets, endpoint_sets
-from controllers.pipeline.features import affinity
+from controllers.pipeline.features import affinity, sctp
 from controllers.pipeline.features.affinity import address_bits, is_endpoint
 from controllers.pipeline.features.conntrack import MARKS, main_zone
 from controllers.pipeline.fields import Term
@@ -130,13 +130,13 @@ def _translation(view: NodeView, service: Service, port: ServicePort, endpoint: 
         commit=True,
         mark=(load(MARK_SERVICE, 1), *MARKS, move(SERVICE, MARK_SERVICE_ID)),
     )
+    before = (*affinity.learning(view, service, port, endpoint), *sctp.to_endpoint(port, endpoint))
     # An endpoint that is no pod of the cluster may not know the way back to a pod.
     leaves = MASQUERADED if _beyond_uplink(view, endpoint.address) else ()
-    learning = affinity.learning(view, service, port, endpoint)
-    yield Flow(ENDPOINT_DNAT, 200, match(chosen), (*leaves, *learning, commit), service.ref, "translate")
+    yield Flow(ENDPOINT_DNAT, 200, match(chosen), (*leaves, *before, commit), service.ref, "translate")
     if endpoint.node == view.node.name:
         itself = match(chosen, src(endpoint.address))
-        hairpin = (*MASQUERADED, load(HAIRPIN, 1), *learning, commit)
+        hairpin = (*MASQUERADED, load(HAIRPIN, 1), *before, commit)
         yield Flow(ENDPOINT_DNAT, 210, itself, hairpin, service.ref, "hairpin")
 
 

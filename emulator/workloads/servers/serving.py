@@ -43,6 +43,7 @@ _IPV6_PKTINFO = 50
 _PKTINFO = struct.Struct("=16si")
 _CANNOT_LISTEN_ON_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _GRACE = 0.0
+_NO_SCTP = "this machine's kernel has no SCTP sockets; packets reach the pod all the same"
 
 
 @contextlib.contextmanager
@@ -63,6 +64,8 @@ class Serving:
     """A program at work. Made by `start`."""
 
     def __init__(self) -> None:
+        self.remarks: tuple[str, ...] = ()
+        """What the log of a container should say: ports that this kernel has no sockets for."""
         self._closers: list[Callable[[], None]] = []
         self._web: list[web.Server] = []
         self._conversations: set[asyncio.Future[None]] = set()
@@ -75,7 +78,10 @@ class Serving:
         try:
             with inside(netns):
                 for listener in program.listeners:
-                    sockets.append((listener, _listen(listener)))
+                    if isinstance(listener, StreamListener) and listener.sctp and not _has_sctp():
+                        serving.remarks += (f"not listening on {listener.port}/sctp: {_NO_SCTP}",)
+                    else:
+                        sockets.append((listener, _listen(listener)))
         except ProgramError:
             for _, opened in sockets:
                 opened.close()
@@ -130,6 +136,14 @@ class Serving:
         finally:
             self._conversations.discard(task)
             writer.close()
+
+
+def _has_sctp() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError as error:
+        return error.errno not in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT)
+    return True
 
 
 def _listen(listener: Listener) -> socket.socket:

@@ -139,6 +139,6 @@ def state(topology: str) -> ClusterState:
             service("sticky", 25, endpoints(web), node_port=30082, affinity=10_800),
             service("outward", 26, endpoints(web[:1]), external=TrafficPolicy.LOCAL, external_ips=PUBLIC),
             service("guarded", 27, endpoints(web), balanced=BALANCED, ranges=("198.51.100.0/24", "::/0")),
-            service("signals", 24, endpoints(web[:1]), port=5060, protocol=Protocol.SCTP),
+            service("signals", 24, endpoints(web[:1]), port=5060, protocol=Protocol.SCTP, node_port=30083),
         ),
     )

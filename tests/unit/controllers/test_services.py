@@ -8,20 +8,22 @@ from ipaddress import ip_address
 
 import pytest
 
-from controllers.pipeline.actions import Controller, Ct, Learn, Load, Multipath, Resubmit
+from controllers.pipeline.actions import Controller, Ct, Learn, Load, Multipath, Resubmit, Set
 from controllers.pipeline.compile import compile_cluster
 from controllers.pipeline.endpoints import endpoint_sets
+from controllers.pipeline.fields import SCTP_DST, SCTP_SRC
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.registers import LOCAL_SET, MASQUERADE, PUNT, REMEMBERED, SERVICE
 from controllers.pipeline.tables import (
     AFFINITY,
+    CONNTRACK_STATE,
     ENDPOINT_DNAT,
     SERVICE_ENDPOINT,
     SERVICE_FRONTEND,
     SERVICE_LB,
     Stage,
 )
-from emulator.cluster.model import ClusterState, Endpoint, Service, TrafficPolicy
+from emulator.cluster.model import ClusterState, Endpoint, Protocol, Service, TrafficPolicy
 
 from .cluster import endpoints, pod, service, wiring
 
@@ -286,6 +288,29 @@ def test_a_switch_counts_to_65535_seconds() -> None:
 
 def _reg2(flow: Flow) -> int:
     return next(term.value for term in flow.match if term.field is SERVICE.field)
+
+
+# -- SCTP ------------------------------------------------------------------------------------------
+
+
+def test_ports_of_sctp_are_written_in_every_packet() -> None:
+    """Connection tracking translates addresses only."""
+    signals = service("signals", 20, endpoints([HERE]), port=5060, protocol=Protocol.SCTP, node_port=30080)
+    assert all(Set(SCTP_DST, 8080) in flow.actions for flow in flows(ENDPOINT_DNAT, signals))
+    found = flows(CONNTRACK_STATE, signals)
+    questions = [flow for flow in found if Set(SCTP_DST, 8080) in flow.actions]
+    assert len(questions) == 8  # two families, port and NodePort, new and known
+    assert {
+        a.value for flow in found for a in flow.actions if isinstance(a, Set) and a.field is SCTP_SRC
+    } == {
+        5060,
+        30080,
+    }
+
+
+def test_nothing_is_written_where_the_target_port_is_the_services() -> None:
+    signals = service("signals", 20, endpoints([HERE], 5060), port=5060, protocol=Protocol.SCTP)
+    assert not any(Set(SCTP_DST, 5060) in flow.actions for flow in flows(CONNTRACK_STATE, signals))
 
 
 # -- hairpins and strangers ------------------------------------------------------------------------

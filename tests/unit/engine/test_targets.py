@@ -45,9 +45,8 @@ def test_services_that_cannot_be_sent_to_say_why(place: str, why: str, directory
     assert str(caught.value) == why
 
 
-def test_sctp_is_not_spoken(directory: Directory) -> None:
-    with pytest.raises(UnknownPlaceError, match="SCTP"):
-        directory.only_port(parse_place("svc/signals"))
+def test_an_sctp_port_is_a_port(directory: Directory) -> None:
+    assert directory.only_port(parse_place("svc/signals")) == (7, "sctp")
 
 
 def test_a_host_port_leads_to_its_pod() -> None:

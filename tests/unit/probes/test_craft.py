@@ -37,6 +37,15 @@ def test_tcp(origin: Origin) -> None:
 
 
 @origins
+def test_sctp(origin: Origin) -> None:
+    (headers,) = built(origin, packet="sctp", seq=7, source={"port": 4000})
+    assert (headers["l4"], headers["sctp.sport"], headers["sctp.dport"]) == ("sctp", 4000, 5432)
+    assert (headers["sctp.chunk"], headers["sctp.init"], headers["sctp.tag"]) == (1, 7, 0)
+    (answer,) = built(origin, packet="sctp", chunk="init-ack")
+    assert answer["sctp.chunk"] == 2
+
+
+@origins
 def test_sizes(origin: Origin) -> None:
     (datagram,) = built(origin, packet="udp", size=100, payload="abc")
     assert datagram["payload.len"] == 100

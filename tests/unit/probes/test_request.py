@@ -9,6 +9,7 @@ from emulator.probes.listeners import parse, takes
 from emulator.probes.packets import KINDS, markdown, packet_of
 from emulator.probes.request import (
     HttpGet,
+    ProbeRequest,
     Protocol,
     RequestError,
     Sites,
@@ -62,6 +63,13 @@ def test_wrong_requests(body: dict[str, Any], message: str) -> None:
 def test_a_transport_needs_a_port() -> None:
     with pytest.raises(RequestError, match="needs a port"):
         request_of({}, "shop/web", Target("x", ()), Protocol.UDP)
+
+
+def test_sctp_goes_in_crafted_packets_only() -> None:
+    target = Target("svc/shop/db", (ip_address("10.96.0.10"),), 5060)
+    assert ProbeRequest("shop/web", target, Protocol.SCTP, packet={"packet": "sctp"}).protocol == "sctp"
+    with pytest.raises(RequestError, match="no socket speaks it"):
+        ProbeRequest("shop/web", target, Protocol.SCTP)
 
 
 def test_http_requests_as_objects() -> None:
