@@ -10,10 +10,12 @@ from typing import TypeVar
 from controllers.pipeline.claims import settled
 from controllers.pipeline.features import (
     affinity,
+    balanced_frames,
     classifier,
     conntrack,
     forwarding,
     host_ports,
+    load_balancer,
     loopback,
     masquerade,
     nat_gateway,
@@ -29,7 +31,7 @@ from controllers.pipeline.features import (
     ttl,
 )
 from controllers.pipeline.flow import Flow, FlowProgram, Flows, collect
-from controllers.pipeline.view import NodeView, RouterView
+from controllers.pipeline.view import BalancerView, NodeView, RouterView
 from emulator.cluster.model import ClusterState, Pod, Ref, Service
 from emulator.cluster.wiring import Bridge, BridgeRole, NodePlan, PodPort, Wiring
 
@@ -68,12 +70,15 @@ SERVICE_FEATURES: tuple[Callable[[NodeView, Service], Iterator[Flow]], ...] = (
 
 ROUTER_FEATURES: Mapping[BridgeRole, tuple[Callable[[RouterView], Iterator[Flow]], ...]] = MappingProxyType(
     {
-        BridgeRole.FABRIC: (router.flows, neighbours.router_flows, routing.flows),
+        BridgeRole.FABRIC: (router.flows, neighbours.router_flows, routing.flows, balanced_frames.flows),
         BridgeRole.INTERNET: (router.flows, neighbours.router_flows, routing.flows),
         BridgeRole.NAT: (router.flows, neighbours.router_flows, nat_gateway.flows),
     }
 )
 """What makes the other bridges, by role."""
+
+BALANCER_FEATURES: tuple[Callable[[BalancerView], Iterator[Flow]], ...] = (router.flows, load_balancer.flows)
+"""What makes a load balancer's bridge, beside what each service adds to it."""
 
 
 def compile_cluster(state: ClusterState) -> Mapping[str, FlowProgram]:
@@ -135,6 +140,9 @@ def _recipes(
     wiring: Wiring, bridge: Bridge, node: NodePlan | None, pods: Iterable[Pod], services: Iterable[Service]
 ) -> Iterator[Recipe]:
     if node is None:
+        if wiring.balancer is not None and bridge.role is BridgeRole.LB:
+            yield from _balancer_recipes(BalancerView(wiring, bridge, wiring.balancer), services)
+            return
         router_view = RouterView(wiring, bridge)
         yield None, None, partial(_all, ROUTER_FEATURES[bridge.role], router_view)
         return
@@ -145,6 +153,13 @@ def _recipes(
             yield pod.ref, pod, partial(_all, POD_FEATURES, view, pod, pod.port)
     for service in services:
         yield service.ref, service, partial(_all, SERVICE_FEATURES, view, service)
+
+
+def _balancer_recipes(view: BalancerView, services: Iterable[Service]) -> Iterator[Recipe]:
+    yield None, None, partial(_all, BALANCER_FEATURES, view)
+    for service in services:
+        if service.load_balancer:
+            yield service.ref, service, partial(load_balancer.service_flows, view, service)
 
 
 def _all(features: Iterable[Callable[..., Iterator[Flow]]], *arguments: object) -> Iterator[Flow]:

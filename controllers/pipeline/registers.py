@@ -53,6 +53,8 @@ ENDPOINT_PORT = REG4.part(0, 15)
 """The chosen endpoint's port."""
 REMEMBERED = REG4[16]
 """The endpoint is the one that the client was given before (sessionAffinity)."""
+TARGET = REG5.part(16, 31)
+"""Load balancers: the number of the chosen node."""
 ENDPOINT_SLOT = REG5.part(0, 15)
 """Which of the endpoints the hash chose."""
 
@@ -83,6 +85,8 @@ FLAGS = REG0.part(8, 9)
 """`MASQUERADE` and `HAIRPIN`, in the order of `MARK_FLAGS`."""
 MARK_SOURCE = CT_MARK.part(8, 11)
 """`SOURCE` of the first packet."""
+MARK_TARGET = CT_MARK.part(16, 31)
+"""`TARGET` of the first packet, in a load balancer's zone, where no `MARK_SERVICE_ID` is kept."""
 MARK_SERVICE_ID = CT_MARK.part(16, 31)
 """`SERVICE` of the first packet."""
 

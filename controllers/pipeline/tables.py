@@ -124,7 +124,7 @@ CONNTRACK_STATE = Stage(
     "Drops invalid packets, sends known connections on and new ones to the services.",
     _TYPE | _SRC | _DST | {f.IP_PROTO, f.CT_STATE, f.CT_MARK, f.SCTP_SRC, f.SCTP_DST},
     frozenset({f.REG0, f.SCTP_SRC, f.SCTP_DST}),
-    ("NodePortMark", "L3Forwarding"),
+    ("NodePortMark", "ServiceFrontend", "L3Forwarding"),
 )
 NODE_PORT_MARK = Stage(
     20,
@@ -165,16 +165,16 @@ SERVICE_LB = Stage(
 SERVICE_ENDPOINT = Stage(
     24,
     "ServiceEndpoint",
-    "Turns the hash into an endpoint's address and port.",
+    "Turns the hash into an endpoint's address and port; at a load balancer, into a node.",
     _TYPE | {f.REG2, f.REG5},
-    _ENDPOINT,
+    _ENDPOINT | {f.REG5},
     ("EndpointDNAT",),
 )
 ENDPOINT_DNAT = Stage(
     25,
     "EndpointDNAT",
     "Commits the connection with its destination translated to the endpoint.",
-    _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.NW_TTL, f.REG0, f.REG2},
+    _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.NW_TTL, f.REG0, f.REG2, f.REG5},
     frozenset({f.REG0, f.REG6, f.CT_MARK, f.SCTP_DST}),
     ("L3Forwarding",),
 )
@@ -182,7 +182,7 @@ L3_FORWARDING = Stage(
     40,
     "L3Forwarding",
     "Finds the way to the destination: MAC addresses and port.",
-    _TYPE | _DST | {f.REG0},
+    _TYPE | _SRC | _DST | {f.IN_PORT, f.CT_MARK, f.REG0},
     _MAC | {f.REG1, f.REG6, f.REG7},
     ("NextHop", "L3DecTTL"),
 )

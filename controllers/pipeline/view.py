@@ -8,7 +8,17 @@ from functools import cached_property
 from ipaddress import IPv4Network, ip_address
 
 from emulator.cluster.model import Ref
-from emulator.cluster.wiring import Bridge, IPAddress, IPInterface, IPNetwork, Mode, NodePlan, Port, Wiring
+from emulator.cluster.wiring import (
+    Balancer,
+    Bridge,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Mode,
+    NodePlan,
+    Port,
+    Wiring,
+)
 
 HOST_HAIRPIN: tuple[IPAddress, ...] = (ip_address("169.254.77.1"), ip_address("fd00:169:254:77::1"))
 """What a node's own stack sees as the client when it reaches itself through a service.
@@ -122,6 +132,33 @@ class RouterView:
         for port in self.bridge.ports:
             for interface in port.peer_addresses:
                 yield port, interface.ip
+
+    def towards(self, node: NodePlan, family: int) -> int | None:
+        """The port by which packets to that node's address leave; None when there is no way."""
+        for port in self.bridge.ports:
+            if port.peer == f"node/{node.name}":
+                return port.ofport
+        address = self.address_of(node, family)
+        covering = [route for route in self.bridge.routes if address in route.destination]
+        longest = max(covering, key=lambda route: route.destination.prefixlen, default=None)
+        return None if longest is None else longest.next_hops[0].ofport
+
+    def address_of(self, node: NodePlan, family: int) -> IPAddress:
+        """The node's InternalIP of that family."""
+        return of_family((interface.ip for interface in node.addresses), family)[0]
+
+
+@dataclass(frozen=True)
+class BalancerView(RouterView):
+    """The load balancer's bridge."""
+
+    balancer: Balancer
+
+    def targets(self, names: Iterable[str], family: int) -> tuple[NodePlan, ...]:
+        """The nodes of those names that can be reached."""
+        wanted = frozenset(names)
+        nodes = (node for node in self.wiring.nodes if node.name in wanted)
+        return tuple(node for node in nodes if self.towards(node, family) is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,11 @@ class Refusal:
 
     @property
     def is_outdated(self) -> bool:
-        """Somebody else was quicker; the next round sees the new state. Any other refusal is worth a line."""
-        return self.error.code in (404, 409)
+        """Somebody else was quicker: the object or its namespace (403) is going, or another one by now.
+
+        The next round sees the new state. Any other refusal is worth a line.
+        """
+        return self.error.code in (403, 404, 409)
 
 
 def delete(obj: JsonObject, grace_seconds: int | None = None) -> Delete:

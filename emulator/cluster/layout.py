@@ -9,15 +9,17 @@ from functools import cached_property
 from ipaddress import ip_interface
 
 from emulator.cluster.ranges import external_subnet, node_subnet, numbered
-from emulator.cluster.specs import LinkSpec, RouterKind, Topology, TopologyError
+from emulator.cluster.specs import ALWAYS_THERE, LinkSpec, RouterKind, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress, IPInterface, IPNetwork
 
 # What passing through a router of a kind costs, for packets that stay inside (or go back
 # inside) and for packets to the internet. Inside traffic never crosses the internet, and a
 # NAT gateway only where there is no other way.
-_INSIDE = {RouterKind.FABRIC: 0.0, RouterKind.NAT: 100.0, RouterKind.INTERNET: math.inf}
-_OUTSIDE = {RouterKind.FABRIC: 0.0, RouterKind.NAT: 0.0, RouterKind.INTERNET: 0.0}
-_ON_THE_INTERNET = {RouterKind.FABRIC: 10.0, RouterKind.NAT: 100.0, RouterKind.INTERNET: 0.0}
+# A load balancer passes on what is addressed to it and nothing else.
+_NEVER = {RouterKind.LB: math.inf}
+_INSIDE = {RouterKind.FABRIC: 0.0, RouterKind.NAT: 100.0, RouterKind.INTERNET: math.inf, **_NEVER}
+_OUTSIDE = {RouterKind.FABRIC: 0.0, RouterKind.NAT: 0.0, RouterKind.INTERNET: 0.0, **_NEVER}
+_ON_THE_INTERNET = {RouterKind.FABRIC: 10.0, RouterKind.NAT: 100.0, RouterKind.INTERNET: 0.0, **_NEVER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def _homes(topology: Topology, cables: list[LinkSpec]) -> dict[str, str]:
                     raise TopologyError((*cable.path, "ends"), f"{host} already has a link to {home[host]}")
     subnet_router = {n.subnet: home[n.name] for n in topology.nodes if n.subnet and n.name in home}
     subnets = {node.name: node.subnet for node in topology.nodes}
-    first = {kind: next(r.name for r in topology.routers if r.kind is kind) for kind in RouterKind}
+    first = {kind: next(r.name for r in topology.routers if r.kind is kind) for kind in ALWAYS_THERE}
     for host in hosts:
         if host in home:
             continue
@@ -154,7 +156,7 @@ def _join_routers(topology: Topology, cables: list[LinkSpec]) -> None:
     def has(name: str, *wanted: RouterKind) -> bool:
         return any(name in pair and any(kinds.get(n) in wanted for n in pair - {name}) for pair in joined)
 
-    first = {kind: next(r.name for r in topology.routers if r.kind is kind) for kind in RouterKind}
+    first = {kind: next(r.name for r in topology.routers if r.kind is kind) for kind in ALWAYS_THERE}
     for router in topology.routers:
         for route in router.routes:
             if route.via in kinds:
@@ -171,6 +173,10 @@ def _join_routers(topology: Topology, cables: list[LinkSpec]) -> None:
                 join(router.name, first[RouterKind.FABRIC])
             if not has(router.name, RouterKind.INTERNET) and sum(router.name in pair for pair in joined) < 2:
                 join(router.name, first[RouterKind.INTERNET])
+        elif router.kind is RouterKind.LB:
+            for kind in (RouterKind.FABRIC, RouterKind.INTERNET):
+                if not has(router.name, kind):
+                    join(router.name, first[kind])
 
 
 def _check_cables(topology: Topology, cables: Iterable[LinkSpec]) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from emulator.api.store import Store
 from emulator.cluster.changes import Change, Refusal, apply_changes
+from emulator.cluster.cloud import load_balancers
 from emulator.cluster.endpoints import endpoint_slices
 from emulator.cluster.events import event_expires_at, expired_events
 from emulator.cluster.garbage import collect_garbage
@@ -48,6 +49,7 @@ def _changes(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     yield from jobs(snapshot, now)
     yield from schedule(snapshot, now)
     yield from endpoint_slices(snapshot)
+    yield from load_balancers(snapshot, now)
     yield from mirrored_slices(snapshot)
 
 

@@ -133,6 +133,8 @@ class Service:
     health_check_node_port: int | None = None
     yields: frozenset[tuple[IPAddress, int]] = frozenset()
     """Outward addresses and ids of ports that an earlier Service has there already."""
+    targets: tuple[str, ...] = ()
+    """The nodes that the topology's load balancer sends new connections to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from emulator.cluster.layout import Layout
 from emulator.cluster.specs import RouterKind, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress
 
-ROUTER_MAC, NODE_MAC, VTEP_MAC, EXTERNAL_MAC = 0x10, 0x01, 0x04, 0x20
+ROUTER_MAC, NODE_MAC, VTEP_MAC, EXTERNAL_MAC, CHECKER_MAC = 0x10, 0x01, 0x04, 0x20, 0x11
 """The second octet of a MAC address says whose it is."""
 
 _BRIDGE_NAME_LENGTH = 11  # leaves room for "-" and a port number in an interface's 15 characters
@@ -83,6 +83,12 @@ def cable_ports(layout: Layout) -> dict[tuple[str, str], int]:
                 count[router] = count.get(router, 0) + 1
                 ports[router, other] = count[router]
     return ports
+
+
+def balancer_addresses(topology: Topology, name: str) -> tuple[IPAddress, ...]:
+    """A load balancer's own addresses, one a family: what nodes see of it."""
+    number = 1 + [router.name for router in topology.routers].index(name)
+    return tuple(ranges.router_address(number, version) for version in topology.families)
 
 
 def public_addresses(topology: Topology) -> dict[str, tuple[IPAddress, ...]]:

@@ -11,6 +11,7 @@ from ipaddress import ip_interface, ip_network
 
 from emulator.api.objects import Path
 from emulator.cluster import ranges
+from emulator.cluster.balancer import checker_links, checker_ports, plan_balancer, pool_ranges
 from emulator.cluster.layout import Layout, Subnet, lay_out
 from emulator.cluster.numbering import (
     EXTERNAL_MAC,
@@ -37,6 +38,7 @@ from emulator.cluster.wiring import (
     HOST_OFPORT,
     TUNNEL_OFPORT,
     UPLINK_OFPORT,
+    Balancer,
     Bridge,
     BridgeRole,
     ExternalHost,
@@ -73,7 +75,8 @@ def wire(topology: Topology) -> Wiring:
     draft = Draft(layout, bridge_names(topology), cable_ports(layout))
     nodes = tuple(_nodes(draft, pod_cidrs))
     external = tuple(_external(draft))
-    routers = tuple(_routers(draft, nodes, external, public))
+    balancer = plan_balancer(draft)
+    routers = tuple(_routers(draft, nodes, external, public, balancer))
     return Wiring(
         name=topology.name,
         mode=topology.mode,
@@ -83,8 +86,9 @@ def wire(topology: Topology) -> Wiring:
         bridges=(*(_node_bridge(draft, node) for node in nodes), *routers),
         nodes=nodes,
         external=external,
-        links=tuple(_links(draft, nodes)),
         keeps_pod_addresses=topology.routed_families if topology.mode is Mode.ROUTED else (),
+        links=(*_links(draft, nodes), *checker_links(balancer)),
+        balancer=balancer,
         pod_mtu=LINK_MTU - (VXLAN_OVERHEAD[topology.families[0]] if topology.mode is Mode.OVERLAY else 0),
     )
 
@@ -120,6 +124,7 @@ def _refuse_overlaps(layout: Layout, public: Mapping[str, Sequence[IPAddress]]) 
             if network not in seen:
                 seen.add(network)
                 found.append(Range(f"the subnet of external host {spec.name}", network, path))
+    found += pool_ranges(topology)
     ranges.refuse_overlaps(found)
 
 
@@ -245,20 +250,22 @@ def _routers(
     nodes: Sequence[NodePlan],
     external: Sequence[ExternalHost],
     public: Mapping[str, tuple[IPAddress, ...]],
+    balancer: Balancer | None,
 ) -> Iterator[Bridge]:
     layout = draft.layout
     inside = (*(n for s in layout.node_subnets for n in s.networks), *layout.topology.pod_cidrs)
     for number, router in enumerate(layout.topology.routers):
         is_nat = router.kind is RouterKind.NAT
+        own = balancer if router.kind is RouterKind.LB else None
         yield Bridge(
             name=draft.bridge[router.name],
             place=f"router/{router.name}",
             role=BridgeRole(router.kind.value),
             datapath_id=FIRST_ROUTER_DATAPATH + number,
             zone=FIRST_ROUTER_ZONE + 2 * number,
-            ports=tuple(_router_ports(draft, router.name, nodes, external)),
+            ports=(*_router_ports(draft, router.name, nodes, external), *checker_ports(own)),
             routes=tuple(routes_of(draft, router, nodes, public)),
-            public_addresses=public[router.name] if is_nat else (),
+            public_addresses=own.addresses if own else public[router.name] if is_nat else (),
             inside=inside if is_nat else (),
             addresses=_own_addresses(layout, router, number + 1, public),
         )

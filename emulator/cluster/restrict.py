@@ -36,6 +36,7 @@ def _router(router: RouterSpec, families: Sequence[int]) -> RouterSpec:
         router,
         routes=tuple(route for route in router.routes if route.to.version in families),
         translates=tuple(version for version in families if version in router.translates),
+        balancer=router.balancer and replace(router.balancer, pool=_of(router.balancer.pool, families)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
-from emulator.cluster.numbering import EXTERNAL_MAC, Draft, mac_address
+from emulator.cluster.numbering import EXTERNAL_MAC, Draft, balancer_addresses, mac_address
 from emulator.cluster.specs import RouterKind, RouterSpec
 from emulator.cluster.wiring import IPAddress, IPNetwork, Mode, NextHop, NodePlan, Route
 
@@ -68,6 +68,12 @@ def _destinations(
     for name, addresses in public.items():
         if kinds[name] is RouterKind.NAT:
             yield from ((ip_network(address), (name,)) for address in addresses)
+    for balancer in layout.topology.routers:
+        if balancer.balancer is not None:
+            yield from ((network, (balancer.name,)) for network in balancer.balancer.pool)
+            if not outside:
+                own = balancer_addresses(layout.topology, balancer.name)
+                yield from ((ip_network(address), (balancer.name,)) for address in own)
     if not outside:
         internet = tuple(name for name, kind in kinds.items() if kind is RouterKind.INTERNET)
         for version in layout.topology.families:

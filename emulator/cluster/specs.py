@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from emulator.api.objects import Path, render_path
-from emulator.cluster.wiring import IPAddress, IPNetwork, Mode
+from emulator.cluster.wiring import BalancerMode, HealthCheck, IPAddress, IPNetwork, Mode
 
 CONTROL_PLANE = "control-plane"
 WORKER = "worker"
@@ -29,6 +29,11 @@ class RouterKind(StrEnum):
     FABRIC = "fabric"
     NAT = "nat"
     INTERNET = "internet"
+    LB = "lb"
+
+
+ALWAYS_THERE = (RouterKind.FABRIC, RouterKind.NAT, RouterKind.INTERNET)
+"""Kinds of which every topology has a router, named or not: no cluster is without a way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,18 @@ class RouteSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BalancerSpec:
+    """What a router of kind `lb` is told beside its routes."""
+
+    pool: tuple[IPNetwork, ...]
+    """One range a family of the topology."""
+    mode: BalancerMode
+    check: HealthCheck
+    path: Path = ()
+    """The router's place in the topology."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSpec:
     """A router, with the routes that the topology gives it beside the computed ones."""
 
@@ -63,6 +80,7 @@ class RouterSpec:
     """Whether the topology leaves it out. An internet that nobody describes knows the way to the nodes."""
     translates: tuple[int, ...] = ()
     """NAT gateways: the IP versions whose sources become public addresses; others are routed as they are."""
+    balancer: BalancerSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

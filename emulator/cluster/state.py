@@ -25,6 +25,7 @@ from emulator.cluster.model import (
     TrafficPolicy,
 )
 from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.targets import healthy_nodes
 from emulator.cluster.wiring import IPAddress, Wiring
 
 PORT_IDS = "mininetes.io/service-port-ids"
@@ -137,9 +138,10 @@ def _services(snapshot: Snapshot) -> Iterator[Service]:
     slices = _slices(snapshot)
     programmed = [obj for obj in snapshot.all("Service") if is_programmed(obj)]
     ids = port_ids(programmed)
+    healthy = healthy_nodes(snapshot)
     for obj in programmed:
         key = _name(obj)
-        yield _service(obj, slices.get(key, ()), ids[key])
+        yield _service(obj, slices.get(key, ()), ids[key], healthy.get(key, ()))
 
 
 def _name(obj: JsonObject) -> tuple[str, str]:
@@ -161,7 +163,9 @@ def cluster_ips(service: JsonObject) -> tuple[IPAddress, ...]:
     return tuple(podlib.parse_address(text) for text in listed if text and text != "None")
 
 
-def _service(obj: JsonObject, slices: Iterable[JsonObject], ids: Mapping[str, int]) -> Service:
+def _service(
+    obj: JsonObject, slices: Iterable[JsonObject], ids: Mapping[str, int], targets: tuple[str, ...] = ()
+) -> Service:
     spec = obj["spec"]
     affinity = None
     if spec.get("sessionAffinity") == "ClientIP":
@@ -182,6 +186,7 @@ def _service(obj: JsonObject, slices: Iterable[JsonObject], ids: Mapping[str, in
         external_traffic_policy=TrafficPolicy(spec.get("externalTrafficPolicy") or "Cluster"),
         affinity_seconds=affinity,
         health_check_node_port=spec.get("healthCheckNodePort") or None,
+        targets=targets,
     )
 
 

@@ -14,12 +14,15 @@ from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar
 
 from emulator.api.objects import JsonObject, Path, render_path
+from emulator.cluster.health_fields import read_health
 from emulator.cluster.quantities import parse_delay, parse_loss, parse_rate
 from emulator.cluster.ranges import documentation_ipv6
 from emulator.cluster.resize import resize
 from emulator.cluster.restrict import restrict
 from emulator.cluster.specs import (
+    ALWAYS_THERE,
     WORKER,
+    BalancerSpec,
     ExternalSpec,
     LinkSpec,
     NodeSpec,
@@ -29,7 +32,7 @@ from emulator.cluster.specs import (
     Topology,
     TopologyError,
 )
-from emulator.cluster.wiring import IPAddress, IPNetwork, Mode
+from emulator.cluster.wiring import BalancerMode, IPAddress, IPNetwork, Mode
 
 __all__ = ["FAMILIES", "NODES", "Topology", "TopologyError", "parse_topology"]
 
@@ -47,6 +50,8 @@ NODES = "mininetes.io/nodes"
 
 FAMILIES = "mininetes.io/families"
 """Annotation of a Topology: the families that it is restricted to, the primary one first (`IPv6,IPv4`)."""
+_BALANCER_FIELDS = "pool mode health"
+"""What only a router of kind `lb` is told."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -132,8 +137,8 @@ def _versions(value: object, path: Path) -> tuple[int, ...]:
     return tuple(versions)
 
 
-def _networks(spec: Mapping[str, Any], field: str) -> tuple[IPNetwork, ...]:
-    path: Path = ("spec", field)
+def _networks(spec: Mapping[str, Any], field: str, within: Path = ("spec",)) -> tuple[IPNetwork, ...]:
+    path: Path = (*within, field)
     networks = [_network(v, (*path, i)) for i, v in enumerate(_sequence(spec.get(field), path))]
     versions = [n.version for n in networks]
     if len(set(versions)) != len(versions):
@@ -176,13 +181,17 @@ def _routers(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[Route
     for index, value in enumerate(_sequence(spec.get("routers"), path)):
         here: Path = (*path, index)
         item = _mapping(value, here)
-        _known(item, here, "name kind routes translates")
+        _known(item, here, f"name kind routes translates {_BALANCER_FIELDS}")
         name = _name(item.get("name"), (*here, "name"))
         kind = _choice(RouterKind, item.get("kind", name), (*here, "kind"))
+        balancer = _balancer(item, kind, here, families)
+        if balancer and kind in kinds:
+            raise TopologyError(here, "a second load balancer; a topology has one at most")
         kinds.add(kind)
         translates = _translates(item, kind, here, families)
-        yield RouterSpec(name, kind, tuple(_routes(item, here, families)), translates=translates)
-    for kind in RouterKind:  # no topology is without a way out
+        routes = tuple(_routes(item, here, families))
+        yield RouterSpec(name, kind, routes, translates=translates, balancer=balancer)
+    for kind in ALWAYS_THERE:
         if kind not in kinds:
             translates = tuple(families) if kind is RouterKind.NAT else ()
             yield RouterSpec(kind.value, kind, implied=True, translates=translates)
@@ -205,6 +214,30 @@ def _translates(
         if version in versions[:index]:
             raise TopologyError((*here, index), f"IPv{version} is named twice")
     return versions
+
+
+def _balancer(
+    item: Mapping[str, Any], kind: RouterKind, path: Path, families: Sequence[int]
+) -> BalancerSpec | None:
+    if kind is not RouterKind.LB:
+        for field in _BALANCER_FIELDS.split():
+            if field in item:
+                raise TopologyError((*path, field), f"a router of kind {kind} has no {field}", "kind: lb has")
+        return None
+    pool = _networks(item, "pool", path)
+    if not pool:
+        where = (*path, "pool") if "pool" in item else path
+        raise TopologyError(
+            where, "a load balancer needs a pool of addresses", "pool: [203.0.113.64/26], a range a family"
+        )
+    for index, network in enumerate(pool):
+        if network.version not in families:
+            raise TopologyError(
+                (*path, "pool", index), f"{network} is of a family that spec.families does not name"
+            )
+    mode = _choice(BalancerMode, item.get("mode", BalancerMode.VIP), (*path, "mode"))
+    where = (*path, "health")
+    return BalancerSpec(pool, mode, read_health(_mapping(item.get("health"), where), where), path)
 
 
 def _routes(item: Mapping[str, Any], path: Path, families: Sequence[int]) -> Iterator[RouteSpec]:

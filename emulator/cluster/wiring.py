@@ -45,6 +45,7 @@ class PortRole(StrEnum):
     POD = "pod"  # node bridge -> a pod
     LINK = "link"  # router bridge -> another bridge (a node's uplink, or another router)
     EXTERNAL = "external"  # router bridge -> a host outside the cluster
+    CHECKER = "checker"  # load balancer's bridge -> the stack that it checks nodes from
 
 
 UPLINK_OFPORT = 1
@@ -113,7 +114,7 @@ class Bridge:
     """Routers: where packets go whose destination is no neighbour of any port; longest prefix wins.
     Neighbours themselves are in `ports`. Empty for node bridges: their routes follow from the nodes."""
     public_addresses: tuple[IPAddress, ...] = ()
-    """NAT: the addresses that inside traffic is translated to, one a family."""
+    """NAT and load balancer: the addresses that sources are translated to, one a family."""
     inside: tuple[IPNetwork, ...] = ()
     """NAT: source ranges that are translated."""
     addresses: tuple[IPAddress, ...] = ()
@@ -166,6 +167,46 @@ class ExternalHost:
     gateway_mac: str
 
 
+class BalancerMode(StrEnum):
+    """How a load balancer hands packets to nodes: the two modes of KEP-1860."""
+
+    VIP = "vip"  # as they are: the node sees the client, and the balancer's address as the destination
+    PROXY = "proxy"  # to a node port of the node, with an address of the balancer as the source
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """When a load balancer asks a node, and what answers mean. Times are in seconds."""
+
+    interval: float = 1.0
+    timeout: float = 1.0
+    healthy: int = 1
+    """So many good answers in a row, and the node gets new connections."""
+    unhealthy: int = 2
+    """So many bad ones, and it gets none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balancer:
+    """The topology's load balancer: a bridge that spreads connections, and a stack that checks nodes."""
+
+    name: str
+    place: str
+    """The place of its stack, which has a netns."""
+    bridge: str
+    pool: tuple[IPNetwork, ...]
+    """Where Services' addresses come from, one range a family."""
+    mode: BalancerMode
+    """Of Services that do not choose."""
+    check: HealthCheck
+    addresses: tuple[IPAddress, ...]
+    """Its own, one a family: what nodes see of it."""
+    mac: str
+    gateways: tuple[IPAddress, ...]
+    """What its stack sends everything to; the bridge stands for them."""
+    gateway_mac: str
+
+
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
     """One end of a link: an interface of a bridge, or the `eth0` of a host."""
@@ -205,6 +246,8 @@ class Wiring:
     vni: int = 1
     keeps_pod_addresses: tuple[int, ...] = ()
     """IP versions in which a pod that leaves the cluster network keeps its address: the way back is known."""
+    balancer: Balancer | None = None
+    """None: Services of type LoadBalancer stay without an address."""
 
     def bridge(self, name: str) -> Bridge:
         """The bridge of that Open vSwitch name. Raises KeyError when there is none."""

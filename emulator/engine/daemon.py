@@ -16,6 +16,7 @@ from emulator.cluster.node_life import is_lost
 from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.topology import parse_topology
+from emulator.engine.health_checks import HealthChecks
 from emulator.engine.heartbeats import Heartbeats
 from emulator.engine.kubelets import Kubelets
 from emulator.engine.naming import dns_settings
@@ -68,6 +69,7 @@ class Engine:
             run_dir, self.store, dns_settings(self.wiring), lambda: self._reconciler.has_run
         )
         self._heartbeats = Heartbeats(self.store, self.wiring)
+        self._health_checks = HealthChecks(self.store, self.wiring, self.pulse)
         self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
@@ -103,6 +105,7 @@ class Engine:
                 return
             self._heartbeats.listen()
             tasks.create_task(pods.run())
+            tasks.create_task(self._health_checks.run())
 
     async def _build(self, plumbing: PodPlumbing) -> None:
         await asyncio.to_thread(self._network.build)
@@ -170,6 +173,7 @@ class Engine:
             yield from unready_workloads(self.store.list(kind))
         lost = {node["metadata"]["name"] for node in self.store.list("Node") if is_lost(node)}
         yield from unsettled_pods(self.store.list("Pod"), lost)
+        yield from self._health_checks.missing()
         if self.programming.resource_version < self._flow_version:
             yield "the switches have not confirmed the latest flows"
         for error in self.programming.errors:

@@ -13,6 +13,7 @@ from emulator.cluster.bands import FIRST_NODE_PORT, LAST_NODE_PORT
 from emulator.cluster.host_ports import HostPort
 from emulator.cluster.wiring import (
     FIRST_POD_OFPORT,
+    Balancer,
     BridgeRole,
     IPAddress,
     IPInterface,
@@ -28,7 +29,7 @@ from emulator.network.cables import BridgeEnd, Detour, HostRoute, OwnPorts, Remo
 from emulator.network.datapath import refuse_without_kernel_datapath
 from emulator.network.kubenet import KubeNet
 from emulator.network.names import netns_name
-from emulator.network.places import ExternalHost, NodeHost, PlaceHost, PodHost
+from emulator.network.places import BalancerHost, ExternalHost, NodeHost, PlaceHost, PodHost
 from emulator.network.plumber import Plumber
 from emulator.network.switchboard import BridgeSpec, Switchboard
 
@@ -203,10 +204,25 @@ def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
             addresses=host.addresses,
             routes=tuple(HostRoute(None, gateway) for gateway in host.gateways),
         )
+    if wiring.balancer is not None:
+        _add_balancer(net, wiring.balancer)
     for link in wiring.links:
         _add_link(net, wiring, link, offload=settings.offload)
     for tunnel in _tunnels(wiring):
         net.addTunnel(tunnel)
+
+
+def _add_balancer(net: KubeNet, balancer: Balancer) -> None:
+    """Note a load balancer's own stack: whatever it sends goes to its bridge."""
+    net.addHost(
+        balancer.place,
+        cls=BalancerHost,
+        mac=balancer.mac,
+        addresses=tuple(_alone(address) for address in balancer.addresses),
+        routes=tuple(
+            HostRoute(None, gateway, gateway_mac=balancer.gateway_mac) for gateway in balancer.gateways
+        ),
+    )
 
 
 def add_pod(net: KubeNet, wiring: Wiring, pod: PodAttachment, *, offload: bool) -> PlaceHost:

@@ -115,6 +115,10 @@ class ExternalHost(PlaceHost):
     """A host outside the cluster."""
 
 
+class BalancerHost(PlaceHost):
+    """A load balancer's own network stack, from which it checks nodes."""
+
+
 class PlaceBridge(LateShell, OVSSwitch):  # type: ignore[misc]
     """A bridge of Open vSwitch, made with all others in one transaction."""
 

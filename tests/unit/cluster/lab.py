@@ -53,7 +53,7 @@ class Lab:
 
     def settle(self) -> None:
         refusals = settle(self.store, self.wiring, self.now)
-        assert refusals == ()
+        assert refusals == (), refusals
 
     def round(self) -> bool:
         """One round of the loops; whether anything changed."""

@@ -7,7 +7,7 @@ import pytest
 
 from emulator.api.objects import JsonObject
 from emulator.cluster.plan import wire
-from emulator.cluster.specs import RouterKind, TopologyError
+from emulator.cluster.specs import ALWAYS_THERE, TopologyError
 from emulator.cluster.topology import parse_topology
 from emulator.cluster.wiring import Mode
 
@@ -25,7 +25,7 @@ def test_nearly_everything_is_implied() -> None:
     assert parsed.mode is Mode.OVERLAY
     assert parsed.families == (4, 6)
     assert [str(c) for c in parsed.pod_cidrs] == ["10.244.0.0/16", "fd00:10:244::/56"]
-    assert [r.kind for r in parsed.routers] == list(RouterKind)
+    assert [r.kind for r in parsed.routers] == list(ALWAYS_THERE)
     assert [(e.name, [str(a) for a in e.addresses]) for e in parsed.external] == [
         ("client", ["198.51.100.7", "2001:db8:198:51:100::7"]),
         ("server", ["198.51.100.80", "2001:db8:198:51:100::80"]),
@@ -106,6 +106,57 @@ def test_delays(text: str, value: int) -> None:
             "spec.links[1].ends",
             "second link",
         ),
+        ({"routers": [{"name": "lb"}]}, "spec.routers[0]", "needs a pool of addresses"),
+        ({"routers": [{"name": "lb", "pool": []}]}, "spec.routers[0].pool", "needs a pool of addresses"),
+        ({"routers": [{"name": "lb", "pool": ["x"]}]}, "spec.routers[0].pool[0]", "no address range"),
+        (
+            {"families": ["IPv4"], "routers": [{"name": "lb", "pool": ["2001:db8:9::/112"]}]},
+            "spec.routers[0].pool[0]",
+            "of a family that spec.families does not name",
+        ),
+        (
+            {"routers": [{"name": "nat", "pool": ["192.0.2.0/24"]}]},
+            "spec.routers[0].pool",
+            "a router of kind nat has no pool (kind: lb has)",
+        ),
+        (
+            {"routers": [{"name": "lb", "pool": ["192.0.2.0/24"], "mode": "dsr"}]},
+            "spec.routers[0].mode",
+            "one of vip, proxy",
+        ),
+        (
+            {"routers": [{"name": "lb", "pool": ["192.0.2.0/24"], "health": {"period": "1s"}}]},
+            "spec.routers[0].health.period",
+            "known: interval, timeout, healthy, unhealthy",
+        ),
+        (
+            {"routers": [{"name": "lb", "pool": ["192.0.2.0/24"], "health": {"interval": 5}}]},
+            "spec.routers[0].health.interval",
+            "a number and us, ms or s",
+        ),
+        (
+            {"routers": [{"name": "lb", "pool": ["192.0.2.0/24"], "health": {"timeout": "2s"}}]},
+            "spec.routers[0].health.timeout",
+            "longer than the interval",
+        ),
+        (
+            {"routers": [{"name": "lb", "pool": ["192.0.2.0/24"], "health": {"healthy": 0}}]},
+            "spec.routers[0].health.healthy",
+            "1 to 10",
+        ),
+        (
+            {"routers": [{"name": n, "kind": "lb", "pool": ["192.0.2.0/24"]} for n in ("a", "b")]},
+            "spec.routers[1]",
+            "a second load balancer",
+        ),
+        (
+            {
+                "routers": [{"name": "lb", "pool": ["192.0.2.0/24"]}],
+                "links": [{"ends": ["worker-1", "lb"]}],
+            },
+            "spec.routers[0]",
+            "worker-1 hangs on the load balancer lb",
+        ),
     ],
 )
 def test_mistakes_name_their_place(spec: JsonObject, path: str, words: str) -> None:
@@ -130,6 +181,16 @@ def test_mistakes_name_their_place(spec: JsonObject, path: str, words: str) -> N
         ({"podCIDRs": ["203.0.113.0/24"]}, "the pod range 203.0.113.0/24", "the public address of nat"),
         ({"podCIDRs": ["127.0.0.0/16"]}, "the pod range 127.0.0.0/16", "the loopback range 127.0.0.0/8"),
         ({"podCIDRs": ["172.16.0.0/12"]}, "the pod range 172.16.0.0/12", "the routers' range"),
+        (
+            {"routers": [{"name": "lb", "pool": ["203.0.113.0/24"]}]},
+            "the pool of load balancer lb 203.0.113.0/24",
+            "the public address of nat 203.0.113.1/32",
+        ),
+        (
+            {"routers": [{"name": "lb", "pool": ["10.96.7.0/24"]}]},
+            "the pool of load balancer lb 10.96.7.0/24",
+            "the service range 10.96.0.0/16",
+        ),
     ],
 )
 def test_ranges_that_overlap_are_refused_by_both_names(spec: JsonObject, first: str, second: str) -> None:
@@ -215,3 +276,30 @@ def test_the_size_may_be_written_on_the_object() -> None:
     given["metadata"]["annotations"] = {"mininetes.io/nodes": "4"}
     assert len(parse_topology(given).nodes) == 4
     assert len(parse_topology(given, nodes=2).nodes) == 2
+
+
+def test_a_load_balancer_stands_between_internet_and_fabric() -> None:
+    pool = ["192.0.2.0/24", "2001:db8:9::/112"]
+    wiring = wire(parse_topology(topology(routers=[{"name": "lb", "pool": pool}])))
+    bridge = wiring.bridge("lb")
+    assert [port.peer for port in bridge.ports] == ["router/fabric", "router/internet", "router/lb.checker"]
+    assert wiring.balancer is not None
+    assert [str(a) for a in wiring.balancer.addresses] == ["172.31.255.1", "fd00:172:31:255::1"]
+    for name in ("fabric", "internet"):
+        routes = {str(route.destination): route.next_hops for route in wiring.bridge(name).routes}
+        to_balancer = wiring.bridge(name).port("router/lb").ofport
+        assert {hop.ofport for text in pool for hop in routes[text]} == {to_balancer}
+        assert ("172.31.255.1/32" in routes) == (name == "fabric")
+
+
+def test_nothing_passes_through_a_load_balancer_that_is_not_for_it() -> None:
+    wiring = wire(parse_topology(shipped("two-zone-vpc")))
+    for bridge in wiring.bridges:
+        if not any(port.peer == "router/lb" for port in bridge.ports):
+            continue
+        to_balancer = bridge.port("router/lb").ofport
+        taken = {str(r.destination) for r in bridge.routes if to_balancer in {h.ofport for h in r.next_hops}}
+        assert taken - {"172.31.255.9/32", "fd00:172:31:255::9/128"} == {
+            "203.0.113.64/26",
+            "2001:db8:203:0:113:64::/112",
+        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from ipaddress import ip_address, ip_network
@@ -140,5 +140,23 @@ def state(topology: str) -> ClusterState:
             service("outward", 26, endpoints(web[:1]), external=TrafficPolicy.LOCAL, external_ips=PUBLIC),
             service("guarded", 27, endpoints(web), balanced=BALANCED, ranges=("198.51.100.0/24", "::/0")),
             service("signals", 24, endpoints(web[:1]), port=5060, protocol=Protocol.SCTP, node_port=30083),
+            *balanced(plan, web),
         ),
     )
+
+
+def balanced(plan: Wiring, backends: list[Pod]) -> Iterator[Service]:
+    """Services behind the topology's load balancer, if it has one: in both modes, and out of order."""
+    pools = plan.balancer.pool if plan.balancer else ()
+    nodes = tuple(node.name for node in plan.nodes)
+    made = service("passed-on", 30, endpoints(backends), node_port=30090, external=TrafficPolicy.LOCAL)
+    proxied = service("proxied", 31, endpoints(backends), node_port=30091)
+    broken = service("unhealthy", 32, endpoints(backends), node_port=30092)
+    ranges = (ip_network("198.51.100.0/24"), ip_network("2001:db8:198::/48"))
+    for number, (one, proxy, targets) in enumerate(
+        ((made, False, nodes[:2]), (proxied, True, nodes), (broken, False, ())), start=1
+    ):
+        if pools:
+            entries = tuple(LoadBalancerAddress(pool[number], proxy) for pool in pools)
+            source_ranges = ranges if proxy else ()
+            yield replace(one, load_balancer=entries, targets=targets, source_ranges=source_ranges)

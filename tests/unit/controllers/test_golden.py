@@ -19,7 +19,7 @@ from .cluster import NAMES, state, wiring
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 ONE_OF_A_KIND = {
-    "two-zone-vpc": ("n1", "n3", "private-a", "vpc", "nat", "igw"),
+    "two-zone-vpc": ("n1", "n3", "private-a", "vpc", "nat", "igw", "lb"),
     "leaf-spine": ("n1", "leaf1", "spine1", "nat"),
     "three-node-ipv6": ("gateway", "internet"),
 }
