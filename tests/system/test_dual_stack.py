@@ -109,8 +109,8 @@ def test_services_answer_in_their_families(shop: Cluster, name: str, families: l
     assert found["clusterIP"] == found["clusterIPs"][0]
     for address in found["clusterIPs"]:
         version = ip_address(address).version
-        report = shop.probe("shop/client", address, port, count=12)
-        assert report["outcomes"] == {"connected": 12}
+        report = shop.probe("shop/client", address, port, count=40)
+        assert report["outcomes"] == {"connected": 40}
         assert set(report["endpoints"]) == {"shop/web-1", "shop/web-2"}
         assert report["sourceSeen"] == [bare(pod_address(shop, "client", version))]
         assert {answer["source"] for answer in report["answers"]} == {bare(address)}

@@ -107,8 +107,8 @@ def test_pods_reach_pods(shop: Cluster, place: Place) -> None:
 
 @BOTH
 def test_cluster_ips_answer(shop: Cluster, place: Place, port: str) -> None:
-    report = shop.probe("shop/client", "svc/shop/web", port, count=12)
-    assert report["outcomes"] == {"connected": 12}
+    report = shop.probe("shop/client", "svc/shop/web", port, count=40)
+    assert report["outcomes"] == {"connected": 40}
     assert set(report["endpoints"]) == {"shop/web-1", "shop/web-2"}
     assert report["sourceSeen"] == [bare(pod_address(shop, "client", place.family))]
     far = shop.probe("node/worker-1", "svc/shop/far", port)
