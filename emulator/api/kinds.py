@@ -76,6 +76,17 @@ KINDS: tuple[Kind, ...] = (
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", ("netpol",), has_status=False),
     Kind("networking.k8s.io", "v1", "Ingress", "ingresses", ("ing",)),
     Kind("networking.k8s.io", "v1", "IngressClass", "ingressclasses", namespaced=False, has_status=False),
+    Kind("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs", namespaced=False, has_generation=False),
+    Kind(
+        "networking.k8s.io",
+        "v1",
+        "IPAddress",
+        "ipaddresses",
+        ("ip",),
+        namespaced=False,
+        has_status=False,
+        has_generation=False,
+    ),
     Kind(MININETES_GROUP, "v1", "Topology", "topologies", ("topo",), namespaced=False),
 )
 

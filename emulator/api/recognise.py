@@ -45,7 +45,6 @@ _WHY_KIND: Mapping[str, str] = {
     "HorizontalPodAutoscaler": "replicas change by `mininetes scale` only",
     "PodDisruptionBudget": "`mininetes drain` evicts all pods at once",
     "CustomResourceDefinition": "custom resources have no controller here",
-    "ServiceCIDR": "the topology's serviceCIDRs decide",
     "Kustomization": "render it first: kustomize build DIR | mininetes apply -f -",
 }
 _WHY_GROUP: Mapping[str, str] = {

@@ -165,6 +165,11 @@ def _ingress_ports(ingress: JsonObject) -> str:
     return "80, 443" if dig(ingress, "spec", "tls") else "80"
 
 
+def _parent(address: JsonObject) -> str:
+    parent = dig(address, "spec", "parentRef", default={})
+    return "/".join(parent[field] for field in ("resource", "namespace", "name") if parent.get(field))
+
+
 # Workloads
 
 
@@ -306,6 +311,10 @@ _COLUMNS: dict[str, Columns] = {
         },
         {},
     ),
+    "ServiceCIDR": Columns(
+        {"NAME": _name, "CIDRS": lambda one: ",".join(dig(one, "spec", "cidrs", default=[])), "AGE": _age}, {}
+    ),
+    "IPAddress": Columns({"NAME": _name, "PARENTREF": _parent, "AGE": _age}, {}),
     "IngressClass": Columns(
         {"NAME": _name, "CONTROLLER": _text("spec", "controller"), "AGE": _age},
         {},

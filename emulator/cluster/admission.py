@@ -17,7 +17,8 @@ from emulator.api.objects import JsonObject, Path, copy_json
 from emulator.cluster.bands import address, address_band
 from emulator.cluster.families import settle_families
 from emulator.cluster.node_life import with_default_tolerations
-from emulator.cluster.node_ports import NodePorts, held_node_ports
+from emulator.cluster.node_ports import NodePorts, exhausted, held_node_ports
+from emulator.cluster.service_ranges import refused_ranges, reserved, service_ranges
 from emulator.cluster.state import MAX_SERVICE_PORT_ID, PORT_IDS, cluster_ips, port_key, recorded_ids
 from emulator.cluster.wiring import Wiring
 
@@ -27,14 +28,14 @@ _EXPOSED = frozenset({"NodePort", "LoadBalancer"})
 class Admission:
     """The store's admission: `Store(journal, admission.admit)`.
 
-    `services` lists the Services that are stored at the time of the call.
+    `stored` lists the objects of a kind that are stored at the time of the call.
     """
 
     def __init__(
-        self, wiring: Wiring, services: Callable[[], Iterable[JsonObject]], *, seed: int = 0
+        self, wiring: Wiring, stored: Callable[[str], Iterable[JsonObject]], *, seed: int = 0
     ) -> None:
         self._wiring = wiring
-        self._services = services
+        self._stored = stored
         self._seed = seed
         self._choices = 0
         self._last_id = 0
@@ -43,8 +44,11 @@ class Admission:
         """The object to store: `new` itself, or for a Service a copy with everything allocated, for a new
         pod one with the tolerations that every pod has.
 
-        Raises ApiError 422 for what cannot be allocated, in the API server's words.
+        Raises ApiError 422 for what cannot be allocated, and 500 where nothing is left to allocate, in the
+        API server's words.
         """
+        if new["kind"] == "ServiceCIDR" and old is None and (found := refused_ranges(self._wiring, new)):
+            raise invalid_object(kind_named("ServiceCIDR"), new["metadata"]["name"], found)
         if new["kind"] == "Pod" and old is None:
             return with_default_tolerations(new)
         return new if new["kind"] != "Service" else self._service(old, new)
@@ -52,14 +56,14 @@ class Admission:
     def _service(self, old: JsonObject | None, new: JsonObject) -> JsonObject:
         service: JsonObject = copy_json(new)
         uid = service["metadata"].get("uid")
-        others = [other for other in self._services() if other["metadata"].get("uid") != uid]
+        others = [other for other in self._stored("Service") if other["metadata"].get("uid") != uid]
         if old is not None:
             carry_over(old, service)
         node_ports = NodePorts({n for other in others for n in held_node_ports(other)}, self._choice)
         findings = (
             settle_families(service, old, self._wiring.service_cidrs)
-            or self._cluster_ips(service["spec"], others)
-            or node_ports.settle(service)
+            or self._cluster_ips(service, others)
+            or node_ports.settle(service, old)
         )
         if findings:
             raise invalid_object(kind_named("Service"), service["metadata"]["name"], findings)
@@ -72,13 +76,14 @@ class Admission:
 
     # -- cluster IPs
 
-    def _cluster_ips(self, spec: JsonObject, others: Sequence[JsonObject]) -> list[Finding]:
+    def _cluster_ips(self, service: JsonObject, others: Sequence[JsonObject]) -> list[Finding]:
+        spec = service["spec"]
         if spec["type"] == "ExternalName" or spec.get("clusterIP") == "None":
             return []
         given: list[str] = spec.get("clusterIPs") or []
         taken = {
             int(ip_address(ip)) for o in others for ip in o["spec"].get("clusterIPs") or () if ip != "None"
-        }
+        } | reserved(self._stored("IPAddress"), service)
         chosen: list[str] = []
         for index, family in enumerate(spec["ipFamilies"]):
             version = 4 if family == "IPv4" else 6
@@ -92,16 +97,19 @@ class Admission:
 
     def _cluster_ip(self, version: int, wanted: str | None, taken: set[int]) -> str | Finding:
         path: Path = ("spec", "clusterIPs")
-        network = next(cidr for cidr in self._wiring.service_cidrs if cidr.version == version)
-        band = address_band(network)
+        ranges = service_ranges(self._wiring, self._stored("ServiceCIDR"))
+        networks = [network for network in ranges if network.version == version]
         if wanted is None:
-            number = band.choose(taken, self._choice())
+            choice = self._choice()
+            chosen = (address_band(network).choose(taken, choice) for network in networks)
+            number = next((found for found in chosen if found is not None), None)
             if number is None:
-                return invalid(path, [], "failed to allocate IP: range is full")
+                raise exhausted("failed to allocate a serviceIP: range is full")
             return str(address(number, version))
         number = int(ip_address(wanted))
-        if not int(network.network_address) < number < int(network.broadcast_address):
-            why = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {network}"
+        if not any(int(n.network_address) < number < int(n.broadcast_address) for n in networks):
+            valid = ",".join(map(str, networks))
+            why = f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {valid}"
             return invalid(path, [wanted], f"failed to allocate IP {wanted}: {why}")
         if number in taken:
             return invalid(
@@ -154,12 +162,12 @@ def carry_over(old: JsonObject, service: JsonObject) -> None:
         if spec.get("ipFamilyPolicy") == "SingleStack" and spec.get("clusterIPs") == before.get("clusterIPs"):
             spec["clusterIPs"] = spec["clusterIPs"][:1]
     was_exposed, is_exposed = before["type"] in _EXPOSED, spec["type"] in _EXPOSED
-    known = {
-        (p["protocol"], p["port"]): p["nodePort"] for p in before.get("ports") or () if p.get("nodePort")
-    }
-    for port in spec.get("ports") or ():
-        number = known.get((port["protocol"], port["port"]))
-        if was_exposed and is_exposed and number and not port.get("nodePort"):
+    known = {p.get("name", ""): p["nodePort"] for p in before.get("ports") or () if p.get("nodePort")}
+    ports = spec.get("ports") or ()
+    used = {port.get("nodePort") for port in ports}
+    for port in ports:
+        number = known.get(port.get("name", ""))
+        if was_exposed and is_exposed and number not in used and not port.get("nodePort"):
             port["nodePort"] = number
         elif was_exposed and not is_exposed and port.get("nodePort") in known.values():
             port.pop("nodePort", None)

@@ -19,6 +19,7 @@ from emulator.cluster.mirroring import mirrored_slices
 from emulator.cluster.node_life import eviction_moments, node_lifecycle
 from emulator.cluster.pods import is_active, is_ready
 from emulator.cluster.scheduler import schedule
+from emulator.cluster.service_ranges import service_addresses
 from emulator.cluster.snapshot import Snapshot, controller_of
 from emulator.cluster.wiring import Wiring
 from emulator.cluster.workloads.common import available_at
@@ -51,6 +52,7 @@ def _changes(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     yield from endpoint_slices(snapshot)
     yield from load_balancers(snapshot, now)
     yield from mirrored_slices(snapshot)
+    yield from service_addresses(snapshot, now)
 
 
 def settle(store: Store, wiring: Wiring, now: datetime) -> tuple[Refusal, ...]:

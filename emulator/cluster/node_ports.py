@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from emulator.api.errors import ApiError
 from emulator.api.findings import Finding, forbidden, invalid
 from emulator.api.objects import JsonObject, Path
 from emulator.cluster.bands import FIRST_NODE_PORT, LAST_NODE_PORT, NODE_PORTS
@@ -22,8 +23,12 @@ class NodePorts:
     seed: Callable[[], object]
     """Something new to choose by, at every call."""
 
-    def settle(self, service: JsonObject) -> list[Finding]:
-        """Give the Service its node ports, in place. Returns what is wrong with the ones it asks for."""
+    def settle(self, service: JsonObject, old: JsonObject | None = None) -> list[Finding]:
+        """Give the Service its node ports, in place. Returns what is wrong with the ones it asks for.
+
+        Raises ApiError 500 when none is left. After `initNodePorts` for a new Service, and
+        `updateNodePorts` for a change: only a new one's ports share a number.
+        """
         spec = service["spec"]
         if spec["type"] not in _TYPES:
             spec.pop("healthCheckNodePort", None)
@@ -33,8 +38,8 @@ class NodePorts:
         if findings:
             return findings
         if spec["type"] == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True):
-            findings = self._fill(ports)
-        return findings or self._health_check(spec)
+            self._fill(ports, {} if old is None else None)
+        return self._health_check(spec)
 
     def _check(self, ports: Iterable[JsonObject]) -> list[Finding]:
         seen: set[tuple[str, int]] = set()
@@ -51,22 +56,25 @@ class NodePorts:
             seen.add((port["protocol"], number))
         return []
 
-    def _fill(self, ports: Iterable[JsonObject]) -> list[Finding]:
-        """A port gets the number of its twin with another protocol, else one that nobody has."""
+    def _fill(self, ports: Iterable[JsonObject], twins: dict[int, int] | None) -> None:
+        """A port gets the number of its twin with another protocol (None: there are no twins), else one
+        that nobody has."""
         ports = list(ports)
         held = {(port["protocol"], port["nodePort"]) for port in ports if port.get("nodePort")}
-        twins = {port["port"]: port["nodePort"] for port in ports if port.get("nodePort")}
-        for index, port in enumerate(ports):
+        if twins is not None:
+            twins.update((port["port"], port["nodePort"]) for port in ports if port.get("nodePort"))
+        for port in ports:
             if port.get("nodePort"):
                 continue
-            number = twins.get(port["port"])
+            number = twins.get(port["port"]) if twins else None
             if number is None or (port["protocol"], number) in held:
                 number = NODE_PORTS.choose(self.taken | {n for _, n in held}, self.seed())
             if number is None:
-                return [invalid(_path(index), None, _FULL)]
-            port["nodePort"] = twins[port["port"]] = number
+                raise exhausted(_FULL)
+            port["nodePort"] = number
+            if twins is not None:
+                twins[port["port"]] = number
             held.add((port["protocol"], number))
-        return []
 
     def _health_check(self, spec: JsonObject) -> list[Finding]:
         if spec["type"] != "LoadBalancer" or spec.get("externalTrafficPolicy") != "Local":
@@ -79,9 +87,14 @@ class NodePorts:
             return [invalid(path, number, _TAKEN)] if number in self.taken | own else []
         number = NODE_PORTS.choose(self.taken | own, self.seed())
         if number is None:
-            return [invalid(path, None, _FULL)]
+            raise exhausted(_FULL)
         spec["healthCheckNodePort"] = number
         return []
+
+
+def exhausted(why: str) -> ApiError:
+    """500: what is asked for is right, and nothing is left of it."""
+    return ApiError(500, "InternalError", f"Internal error occurred: {why}")
 
 
 def held_node_ports(service: JsonObject) -> set[int]:

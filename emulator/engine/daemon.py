@@ -48,7 +48,7 @@ class Engine:
     def __init__(self, run_dir: Path) -> None:
         self.options = Options.from_environment()
         self.wiring = wire(parse_topology(self.options.topology))
-        admission = Admission(self.wiring, lambda: self.store.list("Service"))
+        admission = Admission(self.wiring, lambda kind: self.store.list(kind))
         self.store = Store(run_dir / "journal", admission.admit)
         self.pulse = Pulse()
         self.programming = Programming(self.pulse)

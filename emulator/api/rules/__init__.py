@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from emulator.api.findings import Finding
 from emulator.api.objects import JsonObject
+from emulator.api.rules.addresses import ip_address_findings, service_cidr_findings
 from emulator.api.rules.config import config_map_findings, node_findings, secret_findings
 from emulator.api.rules.endpoints import endpoint_slice_findings, endpoints_findings
 from emulator.api.rules.ingresses import ingress_class_findings, ingress_findings
@@ -34,6 +35,7 @@ RULES: Mapping[str, Rule] = {
     "Endpoints": endpoints_findings,
     "Ingress": ingress_findings,
     "IngressClass": ingress_class_findings,
+    "IPAddress": ip_address_findings,
     "Job": job_findings,
     "NetworkPolicy": network_policy_findings,
     "Node": node_findings,
@@ -41,6 +43,7 @@ RULES: Mapping[str, Rule] = {
     "ReplicaSet": replica_set_findings,
     "Secret": secret_findings,
     "Service": service_findings,
+    "ServiceCIDR": service_cidr_findings,
     "StatefulSet": stateful_set_findings,
 }
 """The rules of each kind that has any."""

@@ -14,6 +14,7 @@ _NAMES: Mapping[str, Syntax] = {
     "Namespace": dns1123_label,
     "Service": dns1035_label,
     "Event": path_segment,
+    "IPAddress": path_segment,
 }
 _MOST_ANNOTATIONS = 256 * 1024  # bytes, keys and values together
 _PATH: Path = ("metadata",)

@@ -115,6 +115,16 @@ addressType: IPv6
 endpoints: [{addresses: ["2001:db8::1"], conditions: {ready: true}, nodeName: worker-1, zone: a}]
 ports: [{name: "", port: 80, protocol: TCP}]
 ---
+apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: {name: more}
+spec: {cidrs: [10.97.0.0/24, "fd00:10:97::/112"]}
+---
+apiVersion: networking.k8s.io/v1
+kind: IPAddress
+metadata: {name: "fd00:10:96::5"}
+spec: {parentRef: {group: "", resource: services, namespace: shop, name: db}}
+---
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: settings, namespace: shop}

@@ -43,7 +43,7 @@ class Lab:
         self.wiring = wiring or wiring_of()
         self.now = START
         uids = count(1)
-        self.admission = Admission(self.wiring, lambda: self.store.list("Service"), seed=seed)
+        self.admission = Admission(self.wiring, lambda kind: self.store.list(kind), seed=seed)
         self.store = Store(
             None, self.admission.admit, now=lambda: self.now, new_uid=lambda: f"uid-{next(uids):04}"
         )

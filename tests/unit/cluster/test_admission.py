@@ -14,6 +14,7 @@ from emulator.cluster.state import recorded_ids
 
 from .lab import Lab, service
 
+NODE_PORTS_ALL = range(30000, 32768)
 V4, V6 = ip_network("10.96.0.0/16"), ip_network("fd00:10:96::/112")
 
 
@@ -167,6 +168,43 @@ def test_two_protocols_of_one_port_share_a_node_port() -> None:
     t, u, m = (port["nodePort"] for port in spec_of(lab, "dns")["ports"])
     assert t == u != m
     assert min(t, m) >= 30086
+
+
+def test_ports_that_a_change_brings_get_numbers_of_their_own() -> None:
+    """As upstream: only the ports of a new Service share a number."""
+    lab = Lab()
+    lab.apply(service("dns", [{"name": "t", "port": 53}]))
+    both = [{"name": "t", "port": 53, "protocol": "TCP"}, {"name": "u", "port": 53, "protocol": "UDP"}]
+    lab.change("Service", "dns", lambda s: s["spec"].update(type="NodePort", ports=both))
+    t, u = (port["nodePort"] for port in spec_of(lab, "dns")["ports"])
+    assert {t, u} <= set(range(30086, 32768))
+    assert t != u
+
+
+def test_a_port_keeps_its_node_port_by_its_name() -> None:
+    lab = Lab()
+    lab.apply(service("web", [{"name": "a", "port": 80}, {"name": "b", "port": 81}], type="NodePort"))
+    a, b = (port["nodePort"] for port in spec_of(lab, "web")["ports"])
+    changed = [
+        {"name": "b", "port": 8081},
+        {"name": "c", "port": 80},
+        {"name": "a", "port": 8080, "nodePort": b},
+    ]
+    lab.store.replace(service("web", changed, type="NodePort"))
+    numbers = {port["name"]: port["nodePort"] for port in spec_of(lab, "web")["ports"]}
+    assert numbers["a"] == b, "asked for"
+    assert numbers["b"] not in (a, b), "somebody else has it now"
+    lab.store.replace(service("web", [{"name": "b", "port": 9999}], type="NodePort"))
+    assert spec_of(lab, "web")["ports"][0]["nodePort"] == numbers["b"]
+
+
+def test_node_ports_run_out() -> None:
+    lab = Lab()
+    ports = [{"name": f"p{n}", "port": n, "nodePort": n} for n in NODE_PORTS_ALL]
+    lab.apply(service("all", ports, type="NodePort"))
+    with pytest.raises(ApiError, match="failed to allocate a nodePort: range is full") as caught:
+        lab.apply(service("web", type="NodePort"))
+    assert caught.value.code == 500
 
 
 def test_a_cluster_ip_service_may_not_name_a_node_port() -> None:
