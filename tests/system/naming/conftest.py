@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from emulator import Cluster
-from tests.system.dns.objects import everything
 from tests.system.hygiene import assert_clean
+from tests.system.naming.objects import everything
 
 CLIENT = "names/client"
 

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from emulator import Cluster
-from tests.system.dns.conftest import CLIENT
-from tests.system.dns.dig import Dug, dig
+from tests.system.naming.conftest import CLIENT
+from tests.system.naming.dig import Dug, dig
 from tests.system.oracles.addresses import bare, of_family
 
 pytestmark = pytest.mark.system

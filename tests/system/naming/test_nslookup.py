@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from emulator import Cluster
-from tests.system.dns.objects import NAMESPACE, pod
+from tests.system.naming.objects import NAMESPACE, pod
 
 pytestmark = pytest.mark.system
 
