@@ -4,6 +4,8 @@
 {"do": "wait", "service": name}    -> {"state": ...}, as soon as it is ready, or has crashed often;
                                       with "restarts": n, not before its n-th restart
 {"do": "restart", "service": name} -> {"state": ..., "pid": ...}: the process is told to end, and comes back
+{"do": "hold", "service": name}    -> {"state": ..., "pid": ...}: the process is killed, and stays down until
+{"do": "release", "service": name} -> {"state": ..., "pid": ...}: it is started
 {"do": "stop"}                     -> {}
 anything wrong                     -> {"error": text}
 """

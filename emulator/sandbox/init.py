@@ -260,12 +260,14 @@ class Init:
             case "stop":
                 self.stop()
                 return {}
-            case "wait" | "restart" as verb:
+            case "wait" | "restart" | "hold" | "release" as verb:
                 life = self._supervisor.lives.get(str(request.get("service")))
                 if life is None:
                     return {"error": f"there is no service {request.get('service')!r}"}
                 if verb == "restart":
                     return self._restart(life)
+                if verb in ("hold", "release"):
+                    return self._set_held(life, verb)
                 conversation.waits_for = life.unit.name
                 restarts = request.get("restarts")
                 conversation.restarts = restarts if isinstance(restarts, int) else 0
@@ -277,6 +279,15 @@ class Init:
         if not life.pid:
             return {"error": f"{life.unit.name} does not run"}
         os.kill(life.pid, signal.SIGTERM)
+        return {"state": life.state.value, "pid": life.pid}
+
+    def _set_held(self, life: Life, verb: str) -> Message:
+        if verb == "release":
+            self._supervisor.release(life.unit.name)
+        else:
+            self._supervisor.hold(life.unit.name)
+            if life.pid:
+                os.kill(life.pid, signal.SIGKILL)
         return {"state": life.state.value, "pid": life.pid}
 
     def _close(self, fd: int) -> None:

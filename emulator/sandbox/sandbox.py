@@ -85,6 +85,14 @@ class Sandbox:
         """Tell a service's process to end; it is started again."""
         self._ask({"do": "restart", "service": service}, CONTROL_PATIENCE)
 
+    def hold(self, service: str) -> None:
+        """Kill a service's process, and keep it down until `release`: a crash that nobody mends."""
+        self._ask({"do": "hold", "service": service}, CONTROL_PATIENCE)
+
+    def release(self, service: str) -> None:
+        """Start a service that is held."""
+        self._ask({"do": "release", "service": service}, CONTROL_PATIENCE)
+
     def log(self, service: str, lines: int = 20) -> str:
         """The last lines that a service wrote."""
         logs = self.run_dir / "var" / "log"

@@ -27,7 +27,7 @@ class ServiceSpec:
     `after` names the services and Open vSwitch daemons that must be ready before the first start. A service
     that `listens` inherits the sockets of the cluster's REST front; it gets them from
     `emulator.sandbox.inherited_listeners()`. They outlive it, so that clients which come while it restarts
-    wait and are not refused.
+    wait and are not refused. One that is `held` does not start before it is released.
     """
 
     name: str
@@ -36,6 +36,7 @@ class ServiceSpec:
     notify: bool = False
     after: tuple[str, ...] = ("ovs-vswitchd",)
     listens: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,18 @@ class Unit:
     after: tuple[str, ...] = ()
     listens: bool = False
     pid_file: str = ""
+    held: bool = False
 
     @classmethod
     def of(cls, spec: ServiceSpec) -> Unit:
         """The unit that a service asked for by the caller becomes."""
         ready = Ready.NOTIFY if spec.notify else Ready.AT_START
-        return cls(spec.name, tuple(spec.argv), dict(spec.env), ready, tuple(spec.after), spec.listens)
+        return cls(
+            spec.name,
+            tuple(spec.argv),
+            dict(spec.env),
+            ready,
+            tuple(spec.after),
+            spec.listens,
+            held=spec.held,
+        )

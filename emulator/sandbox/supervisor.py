@@ -31,6 +31,8 @@ class State(StrEnum):
     """A step of the start that has succeeded."""
     FAILED = "failed"
     """A step of the start that did not succeed: nothing after it can start."""
+    HELD = "held"
+    """It does not run and is not to, until it is released."""
 
 
 @dataclass
@@ -48,6 +50,8 @@ class Life:
     """Whether it was ever ready."""
     last_exit: int | None = None
     status: str = ""
+    held: bool = False
+    """Whether it is to stay down once it is."""
 
     @property
     def settled(self) -> bool:
@@ -66,6 +70,9 @@ class Supervisor:
             if missing := set(unit.after) - names:
                 raise ValueError(f"{unit.name} waits for {', '.join(sorted(missing))}, which is no unit")
         self.lives = {unit.name: Life(unit) for unit in units}
+        for life in self.lives.values():
+            if life.unit.held:
+                life.held, life.state = True, State.HELD
 
     def due(self, now: float) -> list[Unit]:
         """Units to start now; each must be followed by `started` or `exited`."""
@@ -101,6 +108,20 @@ class Supervisor:
             elif key == "STATUS":
                 life.status = value
 
+    def hold(self, name: str) -> None:
+        """Do not start it again. The caller ends its process, if it has one."""
+        life = self.lives[name]
+        life.held = True
+        if not life.pid:
+            life.state = State.HELD
+
+    def release(self, name: str) -> None:
+        """Take `hold` back: it is started, if it does not run any more."""
+        life = self.lives[name]
+        life.held = False
+        if life.state is State.HELD:
+            life.state, life.crashes = State.WAITING, 0
+
     def adopted(self, name: str, pid: int) -> None:
         """The daemon that the unit's start left behind is `pid`."""
         life = self.lives[name]
@@ -116,6 +137,9 @@ class Supervisor:
         life.pid, life.last_exit, life.status = 0, code, ""
         short = life.state is State.STARTING or now - life.since < SHORT_LIFE
         life.served |= life.state is State.READY
+        if life.held:
+            life.state, life.crashes = State.HELD, 0
+            return
         if life.unit.ready is Ready.EXIT:
             life.state = State.DONE if code == 0 else State.FAILED
             return

@@ -120,3 +120,32 @@ def test_a_service_waits_for_the_switch_unless_it_says_otherwise() -> None:
     assert Unit.of(ServiceSpec("a", ("a",))).after == ("ovs-vswitchd",)
     eager = Unit.of(ServiceSpec("a", ("a",), {"X": "1"}, notify=True, after=(), listens=True))
     assert eager == Unit("a", ("a",), {"X": "1"}, Ready.NOTIFY, (), listens=True)
+
+
+def test_what_is_held_waits_until_it_is_released() -> None:
+    supervisor = Supervisor([Unit("router", ("r",), held=True)])
+    life = supervisor.lives["router"]
+    assert (due(supervisor, 0), life.state, life.last_exit) == ([], State.HELD, None)
+    supervisor.release("router")
+    assert due(supervisor, 0) == ["router"]
+
+
+def test_what_is_held_stays_down_and_comes_back_at_once() -> None:
+    supervisor = Supervisor([Unit("router", ("r",))])
+    supervisor.started("router", 7, 0)
+    supervisor.hold("router")
+    life = supervisor.lives["router"]
+    assert life.state is State.READY
+    supervisor.exited("router", -9, 100)
+    assert (due(supervisor, 1000), life.state, life.restarts) == ([], State.HELD, 0)
+    supervisor.release("router")
+    assert due(supervisor, 1000) == ["router"]
+
+
+def test_a_crashed_unit_can_be_held() -> None:
+    supervisor = Supervisor([Unit("router", ("r",))])
+    supervisor.started("router", 7, 0)
+    supervisor.exited("router", 1, 0)
+    supervisor.hold("router")
+    assert due(supervisor, 1000) == []
+    assert supervisor.deadline() is None
