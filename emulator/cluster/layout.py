@@ -9,7 +9,7 @@ from functools import cached_property
 from ipaddress import ip_interface
 
 from emulator.cluster.ranges import external_subnet, node_subnet, numbered
-from emulator.cluster.specs import ALWAYS_THERE, LinkSpec, RouterKind, Topology, TopologyError
+from emulator.cluster.specs import LinkSpec, RouterKind, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress, IPInterface, IPNetwork
 
 # What passing through a router of a kind costs, for packets that stay inside (or go back
@@ -17,9 +17,23 @@ from emulator.cluster.wiring import IPAddress, IPInterface, IPNetwork
 # NAT gateway only where there is no other way.
 # A load balancer passes on what is addressed to it and nothing else.
 _NEVER = {RouterKind.LB: math.inf}
-_INSIDE = {RouterKind.FABRIC: 0.0, RouterKind.NAT: 100.0, RouterKind.INTERNET: math.inf, **_NEVER}
-_OUTSIDE = {RouterKind.FABRIC: 0.0, RouterKind.NAT: 0.0, RouterKind.INTERNET: 0.0, **_NEVER}
-_ON_THE_INTERNET = {RouterKind.FABRIC: 10.0, RouterKind.NAT: 100.0, RouterKind.INTERNET: 0.0, **_NEVER}
+_INSIDE = {
+    RouterKind.FABRIC: 0.0,
+    RouterKind.BGP: 0.0,
+    RouterKind.NAT: 100.0,
+    RouterKind.INTERNET: math.inf,
+    **_NEVER,
+}
+_OUTSIDE = {**dict.fromkeys(RouterKind, 0.0), **_NEVER}
+_ON_THE_INTERNET = {
+    RouterKind.FABRIC: 10.0,
+    RouterKind.BGP: 10.0,
+    RouterKind.NAT: 100.0,
+    RouterKind.INTERNET: 0.0,
+    **_NEVER,
+}
+_ROUTES_INSIDE = (RouterKind.FABRIC, RouterKind.BGP)
+"""The kinds that nodes hang on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +142,17 @@ def _homes(topology: Topology, cables: list[LinkSpec]) -> dict[str, str]:
                     raise TopologyError((*cable.path, "ends"), f"{host} already has a link to {home[host]}")
     subnet_router = {n.subnet: home[n.name] for n in topology.nodes if n.subnet and n.name in home}
     subnets = {node.name: node.subnet for node in topology.nodes}
-    first = {kind: next(r.name for r in topology.routers if r.kind is kind) for kind in ALWAYS_THERE}
+    usual, internet = _first(topology, *_ROUTES_INSIDE), _first(topology, RouterKind.INTERNET)
     for host in hosts:
         if host in home:
             continue
         subnet = subnets.get(host)
         if subnet is None:
-            home[host] = first[RouterKind.INTERNET]
+            home[host] = internet
         elif subnet in routers:
             home[host] = subnet
         else:
-            home[host] = subnet_router.get(subnet, first[RouterKind.FABRIC])
+            home[host] = subnet_router.get(subnet, usual)
         cables.append(LinkSpec((host, home[host])))
     return home
 
@@ -156,27 +170,34 @@ def _join_routers(topology: Topology, cables: list[LinkSpec]) -> None:
     def has(name: str, *wanted: RouterKind) -> bool:
         return any(name in pair and any(kinds.get(n) in wanted for n in pair - {name}) for pair in joined)
 
-    first = {kind: next(r.name for r in topology.routers if r.kind is kind) for kind in ALWAYS_THERE}
+    inside, nat, internet = (
+        _first(topology, *kinds_of)
+        for kinds_of in (_ROUTES_INSIDE, (RouterKind.NAT,), (RouterKind.INTERNET,))
+    )
     for router in topology.routers:
         for route in router.routes:
             if route.via in kinds:
                 join(router.name, route.via)
     for router in topology.routers:
-        if router.kind is RouterKind.FABRIC and not has(router.name, *RouterKind):
-            usual = first[RouterKind.FABRIC]
-            join(router.name, usual if usual != router.name else first[RouterKind.NAT])
+        if router.kind is RouterKind.BGP and not has(router.name, *RouterKind):
+            join(router.name, nat)
+        elif router.kind is RouterKind.FABRIC and not has(router.name, *RouterKind):
+            join(router.name, inside if inside != router.name else nat)
         elif router.kind is RouterKind.INTERNET and not has(router.name, *RouterKind):
-            usual = first[RouterKind.INTERNET]
-            join(router.name, usual if usual != router.name else first[RouterKind.NAT])
+            join(router.name, internet if internet != router.name else nat)
         elif router.kind is RouterKind.NAT:
-            if not has(router.name, RouterKind.FABRIC):
-                join(router.name, first[RouterKind.FABRIC])
+            if not has(router.name, *_ROUTES_INSIDE):
+                join(router.name, inside)
             if not has(router.name, RouterKind.INTERNET) and sum(router.name in pair for pair in joined) < 2:
-                join(router.name, first[RouterKind.INTERNET])
+                join(router.name, internet)
         elif router.kind is RouterKind.LB:
-            for kind in (RouterKind.FABRIC, RouterKind.INTERNET):
-                if not has(router.name, kind):
-                    join(router.name, first[kind])
+            for kinds_of, usual in ((_ROUTES_INSIDE, inside), ((RouterKind.INTERNET,), internet)):
+                if not has(router.name, *kinds_of):
+                    join(router.name, usual)
+
+
+def _first(topology: Topology, *kinds: RouterKind) -> str:
+    return next(router.name for router in topology.routers if router.kind in kinds)
 
 
 def _check_cables(topology: Topology, cables: Iterable[LinkSpec]) -> None:
@@ -188,10 +209,25 @@ def _check_cables(topology: Topology, cables: Iterable[LinkSpec]) -> None:
         if ends in seen:
             raise TopologyError((*cable.path, "ends"), f"a second link between {' and '.join(cable.ends)}")
         seen.add(ends)
+        _check_bgp_cable(topology, cable)
     for router in topology.routers:
         for route in router.routes:
             if frozenset((router.name, route.via)) not in seen:
                 raise TopologyError((*route.path, "via"), f"{route.via} is no neighbour of {router.name}")
+
+
+def _check_bgp_cable(topology: Topology, cable: LinkSpec) -> None:
+    """A router that is a Linux network stack has a bridge at the other end of each of its cables."""
+    speakers = {router.name for router in topology.routers if router.kind is RouterKind.BGP}
+    outside = {host.name for host in topology.external}
+    for end, other in (cable.ends, cable.ends[::-1]):
+        if end in speakers and other in outside | speakers:
+            what = "a host outside" if other in outside else "a router of kind bgp"
+            raise TopologyError(
+                (*cable.path, "ends"),
+                f"{end} is of kind bgp and cannot be linked to {other}, {what}",
+                "it links to nodes and to routers of other kinds",
+            )
 
 
 def _check_connected(layout: Layout) -> None:
@@ -214,13 +250,22 @@ def _check_connected(layout: Layout) -> None:
 def _node_subnets(topology: Topology, home: Mapping[str, str]) -> _Subnets:
     subnets: dict[str, Subnet] = {}
     subnet_of: dict[str, Subnet] = {}
+    kinds = {router.name: router.kind for router in topology.routers}
     for index, node in enumerate(topology.nodes):
-        name, router = node.subnet or home[node.name], home[node.name]
+        router = home[node.name]
+        is_routed_port = kinds[router] is RouterKind.BGP
+        name = node.subnet or (node.name if is_routed_port else router)
         if name not in subnets:
             if len(subnets) > 200:
                 raise TopologyError(("spec", "nodes", index, "subnet"), "more than 200 subnets")
             networks = tuple(node_subnet(len(subnets), version) for version in topology.families)
             subnets[name] = Subnet(name, router, networks, tuple(_gateway(n, ()) for n in networks))
+        elif is_routed_port:
+            raise TopologyError(
+                ("spec", "nodes", index, "subnet"),
+                f"subnet {name} has a node already, and {router} is of kind bgp",
+                "each of its nodes has a subnet of its own; leave `subnet` out",
+            )
         subnet = subnet_of[node.name] = subnets[name]
         if subnet.router != router:
             raise TopologyError(

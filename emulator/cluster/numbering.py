@@ -9,12 +9,13 @@ from ipaddress import IPv4Address
 
 from emulator.cluster import ranges
 from emulator.cluster.layout import Layout
-from emulator.cluster.specs import RouterKind, Topology, TopologyError
+from emulator.cluster.specs import RouterKind, RouterSpec, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress
 
 ROUTER_MAC, NODE_MAC, VTEP_MAC, EXTERNAL_MAC, CHECKER_MAC = 0x10, 0x01, 0x04, 0x20, 0x11
 """The second octet of a MAC address says whose it is."""
 
+_INTERFACE_NAME_LENGTH = 15
 _BRIDGE_NAME_LENGTH = 11  # leaves room for "-" and a port number in an interface's 15 characters
 _TAKEN_NAMES = frozenset({"lo", "eth0", "all", "default", "ovs-netdev", "ovs-system"})
 _NODE_OR_POD_NAME = re.compile(r"[np]\d+(-.*)?")
@@ -34,6 +35,15 @@ class Draft:
         """A router's one MAC address."""
         return mac_address(ROUTER_MAC, 1 + [r.name for r in self.layout.topology.routers].index(router))
 
+    def is_linux(self, name: str) -> bool:
+        """Whether it is a router that is no bridge."""
+        return self.layout.kinds.get(name) is RouterKind.BGP
+
+    def interface(self, router: str, neighbour: str) -> str:
+        """A Linux router's interface towards a neighbour: the neighbour's name, where the kernel takes it."""
+        is_usable = len(neighbour) <= _INTERFACE_NAME_LENGTH and neighbour not in _TAKEN_NAMES
+        return neighbour if is_usable else f"port{self.ofport[router, neighbour]}"
+
     def place(self, name: str) -> str:
         """What users call the node, router or host of that name."""
         if name in self.bridge:
@@ -51,6 +61,19 @@ def pod_mac(address: IPAddress, node: int, index: int) -> str:
     if isinstance(address, IPv4Address):
         return "0a:58:" + ":".join(f"{byte:02x}" for byte in address.packed)
     return f"0a:59:{node >> 8:02x}:{node & 0xFF:02x}:{index >> 8:02x}:{index & 0xFF:02x}"
+
+
+def own_addresses(
+    layout: Layout, router: RouterSpec, public: Mapping[str, tuple[IPAddress, ...]]
+) -> tuple[IPAddress, ...]:
+    """The addresses that a router speaks with, one a family."""
+    for subnet in (*layout.node_subnets, *layout.external_subnets):
+        if subnet.router == router.name and len(subnet.gateways) == len(layout.topology.families):
+            return tuple(gateway.ip for gateway in subnet.gateways)
+    if router.kind is RouterKind.INTERNET:
+        return public[router.name]
+    number = 1 + layout.topology.routers.index(router)
+    return tuple(ranges.router_address(number, version) for version in layout.topology.families)
 
 
 def bridge_names(topology: Topology) -> dict[str, str]:

@@ -12,6 +12,7 @@ from ipaddress import ip_interface, ip_network
 from emulator.api.objects import Path
 from emulator.cluster import ranges
 from emulator.cluster.balancer import checker_links, checker_ports, plan_balancer, pool_ranges
+from emulator.cluster.bgp_plan import advertised_ranges, advertising, linux_routers
 from emulator.cluster.layout import Layout, Subnet, lay_out
 from emulator.cluster.numbering import (
     EXTERNAL_MAC,
@@ -21,6 +22,7 @@ from emulator.cluster.numbering import (
     bridge_names,
     cable_ports,
     mac_address,
+    own_addresses,
     pod_mac,
     public_addresses,
 )
@@ -30,7 +32,6 @@ from emulator.cluster.specs import (
     LinkSpec,
     NodeSpec,
     RouterKind,
-    RouterSpec,
     Topology,
     TopologyError,
 )
@@ -77,6 +78,7 @@ def wire(topology: Topology) -> Wiring:
     external = tuple(_external(draft))
     balancer = plan_balancer(draft)
     routers = tuple(_routers(draft, nodes, external, public, balancer))
+    linux = tuple(linux_routers(draft, nodes, public))
     return Wiring(
         name=topology.name,
         mode=topology.mode,
@@ -89,6 +91,8 @@ def wire(topology: Topology) -> Wiring:
         keeps_pod_addresses=topology.routed_families if topology.mode is Mode.ROUTED else (),
         links=(*_links(draft, nodes), *checker_links(balancer)),
         balancer=balancer,
+        routers=linux,
+        advertising=advertising(topology),
         pod_mtu=LINK_MTU - (VXLAN_OVERHEAD[topology.families[0]] if topology.mode is Mode.OVERLAY else 0),
     )
 
@@ -109,6 +113,7 @@ def _refuse_overlaps(layout: Layout, public: Mapping[str, Sequence[IPAddress]]) 
         ),
         *(Range("the service range", n, (*services, i)) for i, n in enumerate(topology.service_cidrs)),
         *(Range("the pod range", n, (*pods, i)) for i, n in enumerate(topology.pod_cidrs)),
+        *advertised_ranges(topology),
     ]
     seen: set[IPNetwork] = set()
     taken: dict[IPAddress, str] = {}
@@ -255,6 +260,8 @@ def _routers(
     layout = draft.layout
     inside = (*(n for s in layout.node_subnets for n in s.networks), *layout.topology.pod_cidrs)
     for number, router in enumerate(layout.topology.routers):
+        if router.kind is RouterKind.BGP:
+            continue
         is_nat = router.kind is RouterKind.NAT
         own = balancer if router.kind is RouterKind.LB else None
         yield Bridge(
@@ -267,19 +274,8 @@ def _routers(
             routes=tuple(routes_of(draft, router, nodes, public)),
             public_addresses=own.addresses if own else public[router.name] if is_nat else (),
             inside=inside if is_nat else (),
-            addresses=_own_addresses(layout, router, number + 1, public),
+            addresses=own_addresses(layout, router, public),
         )
-
-
-def _own_addresses(
-    layout: Layout, router: RouterSpec, number: int, public: Mapping[str, tuple[IPAddress, ...]]
-) -> tuple[IPAddress, ...]:
-    for subnet in (*layout.node_subnets, *layout.external_subnets):
-        if subnet.router == router.name and len(subnet.gateways) == len(layout.topology.families):
-            return tuple(gateway.ip for gateway in subnet.gateways)
-    if router.kind is RouterKind.INTERNET:
-        return public[router.name]
-    return tuple(ranges.router_address(number, version) for version in layout.topology.families)
 
 
 def _router_ports(
@@ -322,6 +318,8 @@ def _links(draft: Draft, nodes: Sequence[NodePlan]) -> Iterator[Link]:
 
 def _end(draft: Draft, cable: LinkSpec, side: int, plans: Mapping[str, NodePlan]) -> LinkEnd:
     name, other = cable.ends[side], cable.ends[1 - side]
+    if draft.is_linux(name):
+        return LinkEnd(f"router/{name}", draft.interface(name, other))
     if name in draft.bridge:
         bridge = draft.bridge[name]
         return LinkEnd(f"router/{name}", f"{bridge}-{draft.ofport[name, other]}", bridge)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from emulator.api.objects import Path
-from emulator.cluster.specs import ExternalSpec, RouterSpec, Topology, TopologyError
+from emulator.cluster.specs import BgpSpec, ExternalSpec, RouterSpec, Topology, TopologyError
 from emulator.cluster.wiring import IPAddress, IPNetwork
 
 _PATH: Path = ("spec", "families")
@@ -28,6 +28,15 @@ def restrict(topology: Topology, families: Sequence[int]) -> Topology:
         service_cidrs=_of(topology.service_cidrs, families),
         routers=tuple(_router(router, families) for router in topology.routers),
         external=tuple(_external(host, families) for host in topology.external),
+        bgp=None if topology.bgp is None else _bgp(topology.bgp, families),
+    )
+
+
+def _bgp(bgp: BgpSpec, families: Sequence[int]) -> BgpSpec:
+    return replace(
+        bgp,
+        external_ips=_of(bgp.external_ips, families),
+        load_balancer_ips=_of(bgp.load_balancer_ips, families),
     )
 
 

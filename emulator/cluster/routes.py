@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from emulator.cluster.numbering import EXTERNAL_MAC, Draft, balancer_addresses, mac_address
-from emulator.cluster.specs import RouterKind, RouterSpec
+from emulator.cluster.specs import RouterKind, RouterSpec, Topology
 from emulator.cluster.wiring import IPAddress, IPNetwork, Mode, NextHop, NodePlan, Route
 
 
@@ -74,7 +74,18 @@ def _destinations(
             if not outside:
                 own = balancer_addresses(layout.topology, balancer.name)
                 yield from ((ip_network(address), (balancer.name,)) for address in own)
+    if layout.topology.bgp and (not outside or router.implied):
+        speakers = tuple(name for name, kind in kinds.items() if kind is RouterKind.BGP)
+        yield from ((network, speakers) for network in _advertised(layout.topology))
     if not outside:
         internet = tuple(name for name, kind in kinds.items() if kind is RouterKind.INTERNET)
         for version in layout.topology.families:
             yield ip_network("0.0.0.0/0" if version == 4 else "::/0"), internet
+
+
+def _advertised(topology: Topology) -> Iterator[IPNetwork]:
+    """Ranges that routers of kind `bgp` learn from the nodes, and others lead to by way of them."""
+    if topology.bgp is not None:
+        yield from topology.service_cidrs if topology.bgp.cluster_ips else ()
+        yield from topology.bgp.external_ips
+        yield from topology.bgp.load_balancer_ips

@@ -30,6 +30,7 @@ class RouterKind(StrEnum):
     NAT = "nat"
     INTERNET = "internet"
     LB = "lb"
+    BGP = "bgp"
 
 
 ALWAYS_THERE = (RouterKind.FABRIC, RouterKind.NAT, RouterKind.INTERNET)
@@ -76,6 +77,8 @@ class RouterSpec:
     name: str
     kind: RouterKind
     routes: tuple[RouteSpec, ...] = ()
+    asn: int | None = None
+    """The autonomous system of a router that speaks BGP; None: it speaks none."""
     implied: bool = False
     """Whether the topology leaves it out. An internet that nobody describes knows the way to the nodes."""
     translates: tuple[int, ...] = ()
@@ -104,6 +107,22 @@ class LinkSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class BgpSpec:
+    """What the nodes say over BGP to the routers of kind `bgp` that they hang on."""
+
+    asn: int
+    """The nodes' autonomous system."""
+    hold_time: int
+    """Seconds of silence after which a session counts as lost."""
+    cluster_ips: bool
+    """Whether the service ranges are advertised."""
+    external_ips: tuple[IPNetwork, ...]
+    """Ranges that are advertised for `externalIPs` of Services."""
+    load_balancer_ips: tuple[IPNetwork, ...]
+    """Ranges that are advertised, and that Services of type LoadBalancer get their addresses from."""
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """A topology with all defaults filled in. Names of nodes, routers and hosts differ from each other."""
 
@@ -117,6 +136,8 @@ class Topology:
     routers: tuple[RouterSpec, ...]
     external: tuple[ExternalSpec, ...]
     links: tuple[LinkSpec, ...]
+    bgp: BgpSpec | None = None
+    """None where no router speaks BGP."""
 
     @property
     def routed_families(self) -> tuple[int, ...]:

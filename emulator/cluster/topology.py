@@ -7,13 +7,20 @@ interface name and no MAC address (see `emulator.cluster.plan`).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
-from ipaddress import ip_address, ip_network
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
+from typing import Any
 
 from emulator.api.objects import JsonObject, Path, render_path
+from emulator.cluster.bgp_fields import read_bgp, read_router_asn
+from emulator.cluster.fields import address as _address
+from emulator.cluster.fields import choice as _choice
+from emulator.cluster.fields import known as _known
+from emulator.cluster.fields import mapping as _mapping
+from emulator.cluster.fields import name as _name
+from emulator.cluster.fields import network as _network
+from emulator.cluster.fields import quantity as _quantity
+from emulator.cluster.fields import sequence as _sequence
 from emulator.cluster.health_fields import read_health
 from emulator.cluster.quantities import parse_delay, parse_loss, parse_rate
 from emulator.cluster.ranges import documentation_ipv6
@@ -36,9 +43,6 @@ from emulator.cluster.wiring import BalancerMode, IPAddress, IPNetwork, Mode
 
 __all__ = ["FAMILIES", "NODES", "Topology", "TopologyError", "parse_topology"]
 
-T = TypeVar("T", bound=StrEnum)
-Q = TypeVar("Q", int, float)
-
 DEFAULT_POD_CIDRS = {4: "10.244.0.0/16", 6: "fd00:10:244::/56"}
 DEFAULT_SERVICE_CIDRS = {4: "10.96.0.0/16", 6: "fd00:10:96::/112"}
 DEFAULT_EXTERNAL = {"client": "198.51.100.7", "server": "198.51.100.80", "dns": "198.51.100.53"}
@@ -53,8 +57,6 @@ FAMILIES = "mininetes.io/families"
 _BALANCER_FIELDS = "pool mode health"
 """What only a router of kind `lb` is told."""
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
 
 def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
     """Read a Topology object; `nodes` resizes it by cloning or dropping workers.
@@ -64,7 +66,7 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
     Raises TopologyError with the path of the field at fault.
     """
     spec = _mapping(obj.get("spec"), ("spec",))
-    _known(spec, ("spec",), "mode families podCIDRs serviceCIDRs nodes routers external links")
+    _known(spec, ("spec",), "mode families podCIDRs serviceCIDRs nodes routers external links bgp")
     pods, services = _networks(spec, "podCIDRs"), _networks(spec, "serviceCIDRs")
     families = _families(spec, (*pods, *services))
     topology = Topology(
@@ -77,6 +79,7 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
         routers=tuple(_routers(spec, families)),
         external=tuple(_external(spec, families)),
         links=tuple(_links(spec)),
+        bgp=read_bgp(spec, families),
     )
     _check_names(topology)
     families_wanted = _wanted_families(obj)
@@ -181,16 +184,19 @@ def _routers(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[Route
     for index, value in enumerate(_sequence(spec.get("routers"), path)):
         here: Path = (*path, index)
         item = _mapping(value, here)
-        _known(item, here, f"name kind routes translates {_BALANCER_FIELDS}")
+        _known(item, here, f"name kind routes translates asn {_BALANCER_FIELDS}")
         name = _name(item.get("name"), (*here, "name"))
         kind = _choice(RouterKind, item.get("kind", name), (*here, "kind"))
         balancer = _balancer(item, kind, here, families)
         if balancer and kind in kinds:
             raise TopologyError(here, "a second load balancer; a topology has one at most")
         kinds.add(kind)
+        asn = read_router_asn(item, kind, here)
         translates = _translates(item, kind, here, families)
         routes = tuple(_routes(item, here, families))
-        yield RouterSpec(name, kind, routes, translates=translates, balancer=balancer)
+        yield RouterSpec(name, kind, routes, asn=asn, translates=translates, balancer=balancer)
+    if RouterKind.BGP in kinds:
+        kinds.add(RouterKind.FABRIC)
     for kind in ALWAYS_THERE:
         if kind not in kinds:
             translates = tuple(families) if kind is RouterKind.NAT else ()
@@ -294,69 +300,6 @@ def _links(spec: Mapping[str, Any]) -> Iterator[LinkSpec]:
             loss=_quantity(item, "loss", parse_loss, here),
             path=here,
         )
-
-
-# -- scalars ---------------------------------------------------------------------------------------
-
-
-def _quantity(item: Mapping[str, Any], field: str, parse: Callable[[str], Q], path: Path) -> Q | None:
-    value = item.get(field)
-    if value is None:
-        return None
-    try:
-        return parse(str(value))
-    except ValueError as error:
-        raise TopologyError((*path, field), f"{value!r} is no {field}", str(error)) from None
-
-
-def _network(value: object, path: Path) -> IPNetwork:
-    try:
-        return ip_network(str(value))
-    except ValueError as error:
-        raise TopologyError(path, f"{value!r} is no address range", str(error)) from None
-
-
-def _address(value: object, path: Path) -> IPAddress:
-    try:
-        return ip_address(str(value))
-    except ValueError:
-        raise TopologyError(path, f"{value!r} is no IP address") from None
-
-
-def _name(value: object, path: Path) -> str:
-    if not isinstance(value, str) or not _LABEL.fullmatch(value):
-        what = "is missing" if value is None else f"{value!r} is no name"
-        raise TopologyError(path, what, "lower case letters, digits and '-', at most 63 characters")
-    return value
-
-
-def _choice(kind: type[T], value: object, path: Path) -> T:
-    try:
-        return kind(str(value))
-    except ValueError:
-        raise TopologyError(path, f"{value!r} is not possible here", "one of " + ", ".join(kind)) from None
-
-
-def _mapping(value: object, path: Path) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise TopologyError(path, "expected fields, got " + type(value).__name__)
-    return value
-
-
-def _sequence(value: object, path: Path) -> Sequence[Any]:
-    if value is None:
-        return ()
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TopologyError(path, "expected a list, got " + type(value).__name__)
-    return value
-
-
-def _known(item: Mapping[str, Any], path: Path, fields: str) -> None:
-    for key in item:
-        if key not in fields.split():
-            raise TopologyError((*path, key), f"unknown field {key!r}", "known: " + ", ".join(fields.split()))
 
 
 def _check_names(topology: Topology) -> None:

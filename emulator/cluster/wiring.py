@@ -129,6 +129,68 @@ class Bridge:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterInterface:
+    """One interface of a Linux router, and its neighbour: a node, or a router's bridge.
+
+    A node shares a subnet with it: the router has `addresses` there, and the node `peer_addresses`. A bridge
+    answers no question on this wire: the router knows from the start that `peer_addresses` are at `peer_mac`.
+    """
+
+    name: str
+    mac: str
+    peer: str
+    peer_mac: str
+    peer_addresses: tuple[IPAddress, ...]
+    addresses: tuple[IPInterface, ...] = ()
+    is_subnet: bool = False
+    """Whether a node is at the other end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterRoute:
+    """Packets to `destination` leave by `interface`, towards `gateway`."""
+
+    destination: IPNetwork
+    interface: str
+    gateway: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class LinuxRouter:
+    """A router that is a Linux network stack and speaks BGP; every other router is a bridge."""
+
+    name: str
+    place: str
+    """`router/tor`"""
+    asn: int
+    interfaces: tuple[RouterInterface, ...]
+    routes: tuple[RouterRoute, ...]
+    """What it knows without BGP."""
+    addresses: tuple[IPAddress, ...]
+    """Its own addresses, one a family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advertising:
+    """What a cluster's nodes tell the routers that they hang on, over BGP."""
+
+    asn: int
+    """The nodes' autonomous system."""
+    hold_time: int
+    """Seconds."""
+    cluster_ips: tuple[IPNetwork, ...]
+    """The service ranges; empty when they are not advertised."""
+    external_ips: tuple[IPNetwork, ...]
+    load_balancer_ips: tuple[IPNetwork, ...]
+    """Services of type LoadBalancer get their addresses from these."""
+
+    @property
+    def ranges(self) -> tuple[IPNetwork, ...]:
+        """Everything that is advertised as a whole."""
+        return tuple(dict.fromkeys((*self.cluster_ips, *self.external_ips, *self.load_balancer_ips)))
+
+
+@dataclass(frozen=True, slots=True)
 class NodePlan:
     """One Kubernetes node: its place in the fabric and its ranges."""
 
@@ -248,6 +310,10 @@ class Wiring:
     """IP versions in which a pod that leaves the cluster network keeps its address: the way back is known."""
     balancer: Balancer | None = None
     """None: Services of type LoadBalancer stay without an address."""
+    routers: tuple[LinuxRouter, ...] = ()
+    """The routers that are no bridges."""
+    advertising: Advertising | None = None
+    """None where nobody speaks BGP."""
 
     def bridge(self, name: str) -> Bridge:
         """The bridge of that Open vSwitch name. Raises KeyError when there is none."""

@@ -16,6 +16,7 @@ from emulator.cluster.node_life import is_lost
 from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.topology import parse_topology
+from emulator.engine.advertising import Advertising
 from emulator.engine.health_checks import HealthChecks
 from emulator.engine.heartbeats import Heartbeats
 from emulator.engine.kubelets import Kubelets
@@ -69,6 +70,7 @@ class Engine:
             run_dir, self.store, dns_settings(self.wiring), lambda: self._reconciler.has_run
         )
         self._heartbeats = Heartbeats(self.store, self.wiring)
+        self._advertising = Advertising(self.store, self.wiring, run_dir, self.pulse)
         self._health_checks = HealthChecks(self.store, self.wiring, self.pulse)
         self._outside: list[Serving] = []
         self._flow_version = 0
@@ -105,6 +107,7 @@ class Engine:
                 return
             self._heartbeats.listen()
             tasks.create_task(pods.run())
+            tasks.create_task(self._advertising.run())
             tasks.create_task(self._health_checks.run())
 
     async def _build(self, plumbing: PodPlumbing) -> None:
@@ -144,6 +147,7 @@ class Engine:
         """Wait until everything in the store is in force, or `timeout` seconds."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        await self._advertising.catch_up()
         try:
             async with asyncio.timeout(timeout):
                 await self.pulse.until(lambda: bool(self.impossible) or not any(self._missing()))
@@ -176,6 +180,7 @@ class Engine:
         yield from self._health_checks.missing()
         if self.programming.resource_version < self._flow_version:
             yield "the switches have not confirmed the latest flows"
+        yield from self._advertising.missing()
         for error in self.programming.errors:
             yield f"a switch refused its program: {error}"
 

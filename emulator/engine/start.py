@@ -11,8 +11,10 @@ from emulator.api.objects import JsonObject
 from emulator.api.problems import ManifestError
 from emulator.cluster.plan import wire
 from emulator.cluster.topology import FAMILIES, NODES, TopologyError, parse_topology
+from emulator.engine.birds import bird_services
 from emulator.engine.bytecode import compile_stale
 from emulator.engine.options import Options
+from emulator.sandbox.places import RUN
 
 _CONTROLLER = {"EVENTLET_NO_GREENDNS": "yes"}
 """The controller asks no DNS, and eventlet's own resolver is a quarter of its start."""
@@ -52,6 +54,7 @@ def start(
                 notify=True,
                 listens=True,
             ),
+            *bird_services(wire(parse_topology(options.topology)), Path(RUN)),
         ],
         datapath=sandbox.Datapath(datapath),
         offload=offload,

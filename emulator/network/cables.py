@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from emulator.cluster.wiring import IPAddress, IPInterface, IPNetwork
 from emulator.network.names import netns_name
@@ -42,14 +42,26 @@ class OwnPorts:
 
 
 @dataclass(frozen=True, slots=True)
+class HostNeighbour:
+    """A neighbour that a host knows from the start, because nobody would answer for it."""
+
+    address: IPAddress
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostEnd:
-    """The end of a cable in a host's netns: its `eth0`."""
+    """The end of a cable in a host's netns: its `eth0`, or one of a router's several interfaces."""
 
     place: str
     mac: str
     addresses: tuple[IPInterface, ...]
     routes: tuple[HostRoute, ...]
     own_ports: OwnPorts | None = None
+    interface: str = HOST_INTERFACE
+    neighbours: tuple[HostNeighbour, ...] = ()
+    sysctls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Settings of the netns beside the usual ones, each with the values to try in turn."""
 
     @property
     def netns(self) -> str:

@@ -17,3 +17,7 @@ class VxlanUnavailable(NetworkError):  # noqa: N818 - says what is the matter
 
 class KernelDatapathUnavailable(NetworkError):  # noqa: N818 - says what is the matter
     """This kernel has no Open vSwitch datapath; the netdev datapath works."""
+
+
+class BirdUnavailable(NetworkError):  # noqa: N818 - says what is the matter
+    """BIRD is not installed, so nobody can speak BGP."""

@@ -27,8 +27,8 @@ class Plug(Intf):  # type: ignore[misc]
 
     def __init__(self, name: str, *, node: Node, port: int, link: Strand, mac: str | None) -> None:
         super().__init__(name, node=node, port=port, link=link, mac=mac, moveIntfFn=_leave_in_place)
-        if isinstance(node, PlaceHost):
-            first = node.end.addresses[0]
+        if isinstance(node, PlaceHost) and node.end_at(name).addresses:
+            first = node.end_at(name).addresses[0]
             self.ip, self.prefixLen = str(first.ip), first.network.prefixlen
 
     def config(self, **params: Any) -> dict[str, Any]:
@@ -84,11 +84,11 @@ class Strand(Link):  # type: ignore[misc]
         shaped: bool = False,
         **_ignored: Any,
     ) -> None:
-        far_mac = node2.end.mac if isinstance(node2, PlaceHost) else None
+        end = node2.end_at(intfName2) if isinstance(node2, PlaceHost) else None
         self.intf1 = Plug(intfName1, node=node1, port=port1, link=self, mac=None)
-        self.intf2 = Plug(intfName2, node=node2, port=port2, link=self, mac=far_mac)
+        self.intf2 = Plug(intfName2, node=node2, port=port2, link=self, mac=end.mac if end else None)
         near = BridgeEnd(node1.name, intfName1, port1, shaped)
-        far = node2.end if isinstance(node2, PlaceHost) else BridgeEnd(node2.name, intfName2, port2, shaped)
+        far = end or BridgeEnd(node2.name, intfName2, port2, shaped)
         self.cable = Cable(near, far, mtu, offload)
 
     def __str__(self) -> str:

@@ -25,12 +25,14 @@ from emulator.cluster.wiring import (
     Wiring,
 )
 from emulator.network import netns, own_ports, shaping
+from emulator.network.bird import refuse_without_bird
 from emulator.network.cables import BridgeEnd, Detour, HostRoute, OwnPorts, RemoteEnd, Tunnel
 from emulator.network.datapath import refuse_without_kernel_datapath
 from emulator.network.kubenet import KubeNet
 from emulator.network.names import netns_name
-from emulator.network.places import BalancerHost, ExternalHost, NodeHost, PlaceHost, PodHost
+from emulator.network.places import BalancerHost, ExternalHost, NodeHost, PlaceHost, PodHost, RouterHost
 from emulator.network.plumber import Plumber
+from emulator.network.routers import router_ends
 from emulator.network.switchboard import BridgeSpec, Switchboard
 
 _NODE_PORTS = range(FIRST_NODE_PORT, LAST_NODE_PORT + 1)
@@ -85,6 +87,8 @@ class Network:
         if self._settings.datapath == "kernel":
             refuse_without_kernel_datapath()
         shaping.refuse_impossible(self._wiring.links)
+        if self._wiring.routers:
+            refuse_without_bird()
         with self._lock:
             sketch(self.net, self._wiring, self._settings)
             change = self.net.weave(self._plumber)
@@ -206,6 +210,8 @@ def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
         )
     if wiring.balancer is not None:
         _add_balancer(net, wiring.balancer)
+    for router in wiring.routers:
+        net.addHost(router.place, cls=RouterHost, ends=tuple(router_ends(router)))
     for link in wiring.links:
         _add_link(net, wiring, link, offload=settings.offload)
     for tunnel in _tunnels(wiring):
@@ -283,7 +289,14 @@ def _add_link(net: KubeNet, wiring: Wiring, link: Link, *, offload: bool) -> Non
     if near.bridge is None:
         raise ValueError(f"no end of the link {near.place} - {far.place} is a bridge")
     if far.bridge is None:
-        net.addLink(near.bridge, far.place, port1=_ofport(wiring, near), intfName1=near.interface, **options)
+        net.addLink(
+            near.bridge,
+            far.place,
+            port1=_ofport(wiring, near),
+            intfName1=near.interface,
+            intfName2=far.interface,
+            **options,
+        )
         return
     net.addLink(
         near.bridge,

@@ -98,6 +98,12 @@ class PlaceHost(LateShell, Host):  # type: ignore[misc]
         self.netns = netns_path(name)
         super().__init__(name, **params)
 
+    def end_at(self, interface: str) -> HostEnd:
+        """What lies behind one of its interfaces. Raises KeyError for an interface that it has not."""
+        if interface != self.end.interface:
+            raise KeyError(f"{self.name} has no interface {interface}")
+        return self.end
+
     def config(self, **params: Any) -> dict[str, Any]:
         """Nothing: hosts are configured when their cables are laid."""
         return {}
@@ -117,6 +123,18 @@ class ExternalHost(PlaceHost):
 
 class BalancerHost(PlaceHost):
     """A load balancer's own network stack, from which it checks nodes."""
+
+
+class RouterHost(PlaceHost):
+    """A router that is a Linux network stack, with an interface for each neighbour."""
+
+    def __init__(self, name: str, *, ends: tuple[HostEnd, ...], **params: Any) -> None:
+        self._ends = {end.interface: end for end in ends}
+        super().__init__(name, mac=ends[0].mac, addresses=ends[0].addresses, routes=(), **params)
+
+    def end_at(self, interface: str) -> HostEnd:
+        """What lies behind one of its interfaces. Raises KeyError for an interface that it has not."""
+        return self._ends[interface]
 
 
 class PlaceBridge(LateShell, OVSSwitch):  # type: ignore[misc]

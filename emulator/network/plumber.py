@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from emulator.network import ethtool, netns, own_ports, rtnl
-from emulator.network.cables import HOST_INTERFACE, BridgeEnd, Cable, Detour, HostEnd, Tunnel
+from emulator.network.cables import BridgeEnd, Cable, Detour, HostEnd, Tunnel
 from emulator.network.errors import VxlanUnavailable
 from emulator.network.names import NETNS_DIRECTORY
 from emulator.network.netlink import Netlink, NetlinkError, Request
@@ -123,7 +123,7 @@ def _broken(
 
 def _leads_to(host: HostEnd, near: rtnl.LinkState) -> bool:
     with Netlink() as netlink:
-        found = rtnl.links(netlink).get(HOST_INTERFACE)
+        found = rtnl.links(netlink).get(host.interface)
     return found is not None and found.peer == near.index and found.mac == host.mac
 
 
@@ -137,7 +137,7 @@ def _make_pairs(netlink: Netlink, cables: Sequence[Cable]) -> None:
                 requests += [rtnl.add_veth(near, far, cable.mtu), rtnl.set_up(far.name, up=True)]
             else:
                 file = _open(NETNS_DIRECTORY / cable.far.netns, files)
-                far = rtnl.VethEnd(HOST_INTERFACE, cable.far.mac, file)
+                far = rtnl.VethEnd(cable.far.interface, cable.far.mac, file)
                 requests.append(rtnl.add_veth(near, far, cable.mtu))
         netlink.execute(requests)
 
@@ -190,7 +190,7 @@ def _host_task(cable: Cable, host: HostEnd) -> tuple[Path, partial[None]]:
 def _configure(host: HostEnd, *, offload: bool) -> None:
     """Configure the netns that the calling thread is in."""
     with Netlink() as netlink:
-        index = rtnl.links(netlink)[HOST_INTERFACE].index
+        index = rtnl.links(netlink)[host.interface].index
         netlink.execute(
             [
                 rtnl.set_up_index(rtnl.LOOPBACK_INDEX),
@@ -198,6 +198,7 @@ def _configure(host: HostEnd, *, offload: bool) -> None:
                 *(rtnl.add_address(index, address) for address in host.addresses),
                 *(rtnl.add_route(index, r.destination, r.gateway, r.source) for r in host.routes),
                 *(rtnl.add_neighbour(index, r.gateway, r.gateway_mac) for r in host.routes if r.gateway_mac),
+                *(rtnl.add_neighbour(index, n.address, n.mac) for n in host.neighbours),
             ]
         )
         if host.own_ports:
@@ -205,5 +206,6 @@ def _configure(host: HostEnd, *, offload: bool) -> None:
             netlink.execute(list(own_ports.for_node_ports(host.own_ports.detours)))
             netlink.execute(list(own_ports.roads(index, host.own_ports.routes)))
     if not offload:
-        ethtool.switch_off(HOST_INTERFACE, ethtool.Feature.TX_CHECKSUM)
-    ethtool.settle_links([HOST_INTERFACE])
+        ethtool.switch_off(host.interface, ethtool.Feature.TX_CHECKSUM)
+    netns.settle(host.sysctls)
+    ethtool.settle_links([host.interface])

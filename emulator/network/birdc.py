@@ -1,0 +1,56 @@
+"""BIRD's control socket, as birdc speaks to it: a command a line, answers whose lines begin with a code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from emulator.network.bird import Bird
+from emulator.network.errors import NetworkError
+
+_RECONFIGURED = ("0003", "0004", "0005", "0006")
+"""Done, in progress, queued behind one in progress, or too late because it ends."""
+_PATIENCE = 10.0
+
+
+async def configure(bird: Bird) -> None:
+    """Make it read its file anew; sessions stay. One that does not run will read it when it starts.
+
+    Raises NetworkError when it refuses.
+    """
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            said = await _ask(bird, "configure")
+    except (ConnectionError, FileNotFoundError):
+        return
+    except TimeoutError:
+        raise NetworkError(f"BIRD of {bird.place} does not answer") from None
+    if said and not said[-1].startswith(_RECONFIGURED):
+        raise NetworkError(f"BIRD of {bird.place} refuses its configuration: {' '.join(said)}")
+
+
+async def _ask(bird: Bird, command: str) -> list[str]:
+    """The lines of the answer; none when it ended meanwhile."""
+    descriptor = os.open(bird.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:  # a socket's address is at most 107 bytes long
+        reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{descriptor}/bird.ctl")
+    finally:
+        os.close(descriptor)
+    try:
+        await _answer(reader)
+        writer.write(f"{command}\n".encode())
+        return await _answer(reader)
+    finally:
+        writer.close()
+
+
+async def _answer(reader: asyncio.StreamReader) -> list[str]:
+    """The lines of one answer; the last one has a blank behind its code, or is a message of its own."""
+    lines: list[str] = []
+    while True:
+        line = (await reader.readline()).decode(errors="replace").rstrip("\n")
+        if not line:
+            return lines
+        lines.append(line)
+        if line[:4].isdecimal() and line[4:5] == " ":
+            return lines
