@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from emulator.cli.session import Session
-from emulator.scenario.pods import pod_named
+from emulator.scenario.pods import pod_named, site_named
 
 
 def run_in_pod(
@@ -24,7 +24,7 @@ def run_in_pod(
     if not argv:
         raise click.UsageError("say what to run: mininetes exec POD -- CMD [ARG]...")
     cluster = session.connect(name)
-    return cluster.attach(pod_named(cluster, pod, namespace), argv, container, tty=tty)
+    return cluster.attach(site_named(cluster, pod, namespace), argv, container, tty=tty)
 
 
 def print_logs(

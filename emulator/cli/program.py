@@ -32,7 +32,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "cordon": "Keep new pods from a node.",
         "uncordon": "Let a node have pods again.",
         "drain": "Cordon a node and move its pods elsewhere.",
-        "exec": "Run a command in a pod.",
+        "exec": "Run a command in a pod, a node, a host outside or a router.",
         "logs": "Print what a pod's container wrote.",
     },
     "Packets": {

@@ -7,6 +7,7 @@
 `svc/shop/db`         a Service, by its cluster IP
 `node/worker-1`       a node
 `ext/client`          a host outside the cluster
+`router/tor`          a router that is a Linux network stack
 `10.96.0.10`          an IP address; IPv6 with a port in brackets: `[fd00::1]:80/tcp`
 `db.shop.svc`         a DNS name: one word with a dot in it, or `localhost`
 ====================  =======================================================
@@ -41,13 +42,16 @@ class PlaceKind(StrEnum):
     SERVICE = "svc"
     NODE = "node"
     EXTERNAL = "ext"
+    ROUTER = "router"
     ADDRESS = "address"
     NAME = "name"
 
 
 WORKLOADS = frozenset({PlaceKind.DEPLOYMENT, PlaceKind.STATEFUL_SET, PlaceKind.DAEMON_SET})
-_WITHOUT_NAMESPACE = frozenset({PlaceKind.NODE, PlaceKind.EXTERNAL, PlaceKind.ADDRESS, PlaceKind.NAME})
-RESERVED = ("pod", "deploy", "sts", "ds", "svc", "node", "ext")
+MACHINES = frozenset({PlaceKind.NODE, PlaceKind.EXTERNAL, PlaceKind.ROUTER})
+"""What is no pod and has a network stack of its own."""
+_WITHOUT_NAMESPACE = MACHINES | {PlaceKind.ADDRESS, PlaceKind.NAME}
+RESERVED = ("pod", "deploy", "sts", "ds", "svc", "node", "ext", "router")
 """First words that are never a namespace; a pod in a namespace so called is `pod/svc/x`."""
 
 
@@ -120,7 +124,7 @@ def _place(text: str, namespace: str) -> Place:
     match words:
         case [word]:
             return _single(word, namespace)
-        case [("node" | "ext") as kind, name]:
+        case [("node" | "ext" | "router") as kind, name]:
             return _checked(Place(PlaceKind(kind), name), text)
         case [("pod" | "deploy" | "sts" | "ds" | "svc") as kind, name]:
             return _checked(Place(PlaceKind(kind), name, namespace), text)

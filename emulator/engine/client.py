@@ -19,6 +19,7 @@ from emulator import sandbox
 from emulator.api.client import MERGE_PATCH, Client, ClusterUnreachableError
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject, Key, key_of
+from emulator.cluster.places import MACHINES, parse_place
 from emulator.engine.manifests import Manifests, read, settled
 from emulator.engine.readiness import Readiness
 from emulator.engine.results import Applied, Finished
@@ -303,6 +304,7 @@ class Cluster:
     ) -> Finished:
         """Run a command in a pod's container and keep what it wrote. `pod` is `namespace/name`.
 
+        A node, a host outside or a router of kind `bgp` will do as well: `node/worker-1`, `router/tor`.
         Raises subprocess.TimeoutExpired, and ApiError for a pod or container that does not run.
         """
         argv = self._exec_argv(pod, command, container, tty=False)
@@ -324,13 +326,13 @@ class Cluster:
         self, pod: str, container: str | None = None, *, previous: bool = False, follow: bool = False
     ) -> Iterator[str]:
         """What a container wrote, in pieces as they come. `pod` is `namespace/name`."""
-        namespace, _, name = pod.partition("/")
+        place = parse_place(pod)
         query = {
             "container": container or "",
             "previous": str(previous).lower(),
             "follow": str(follow).lower(),
         }
-        path = f"/mininetes/v1/logs/{namespace}/{name}?{urlencode(query)}"
+        path = f"/mininetes/v1/logs/{place.namespace}/{place.name}?{urlencode(query)}"
         for line in self._client.stream("GET", path):
             yield line["text"]
 
@@ -340,14 +342,13 @@ class Cluster:
         return _attended(self.sandbox.command([*_INTERRUPTIBLE, *python]))
 
     def _exec_argv(self, pod: str, command: Sequence[str], container: str | None, *, tty: bool) -> list[str]:
-        namespace, _, name = pod.partition("/")
-        body = {
-            "namespace": namespace,
-            "pod": name,
-            "container": container,
-            "command": list(command),
-            "tty": tty,
-        }
+        place = parse_place(pod)
+        where = (
+            {"place": str(place)}
+            if place.kind in MACHINES
+            else {"namespace": place.namespace, "pod": place.name, "container": container}
+        )
+        body = {**where, "command": list(command), "tty": tty}
         answer = self._client.request("POST", "/mininetes/v1/exec-argv", body)
         return list(self.sandbox.command([*_INTERRUPTIBLE, *answer["argv"]]))
 

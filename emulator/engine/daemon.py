@@ -47,6 +47,7 @@ class Engine:
     """Everything that runs in the engine's process."""
 
     def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
         self.options = Options.from_environment()
         self.wiring = wire(parse_topology(self.options.topology))
         admission = Admission(self.wiring, lambda kind: self.store.list(kind))

@@ -10,12 +10,14 @@ from typing import Any
 
 from aiohttp import web
 
-from emulator.api.errors import bad_request
+from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject, Key
 from emulator.api.rest import make_app
+from emulator.cluster.places import PlaceError, parse_place
 from emulator.engine import probing
 from emulator.engine.capturing import capture
 from emulator.engine.daemon import Engine
+from emulator.engine.entering import place_argv
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PREFIX = "/mininetes/v1"
@@ -102,6 +104,8 @@ class _Routes:
     async def exec_argv(self, request: web.Request) -> web.Response:
         """The command that, run in the sandbox, runs a command in a container."""
         body = await _body(request)
+        if body.get("place"):
+            return web.json_response({"argv": self._place_argv(body)})
         argv = await self._engine.kubelets.exec_argv(
             Key("Pod", str(body.get("namespace") or "default"), str(body.get("pod", ""))),
             body.get("container"),
@@ -109,6 +113,15 @@ class _Routes:
             tty=bool(body.get("tty")),
         )
         return web.json_response({"argv": argv})
+
+    def _place_argv(self, body: JsonObject) -> list[str]:
+        command = [str(word) for word in body.get("command") or ()]
+        try:
+            return place_argv(
+                self._engine.wiring, self._engine.run_dir, parse_place(str(body["place"])), command
+            )
+        except (PlaceError, LookupError) as error:
+            raise ApiError(404, "NotFound", str(error)) from error
 
     async def logs(self, request: web.Request) -> web.StreamResponse:
         """What a container wrote, a JSON value a piece."""

@@ -104,6 +104,8 @@ def _sites(snapshot: Snapshot) -> Iterator[tuple[str, Site]]:
             yield place, Site(place, netns_of(pod), HOST_INTERFACE)
     for place in (*(f"node/{n.name}" for n in wiring.nodes), *(f"ext/{h.name}" for h in wiring.external)):
         yield place, Site(place, netns_path(place), HOST_INTERFACE)
+    for router in wiring.routers:
+        yield router.place, Site(router.place, netns_path(router.place))
     for bridge in wiring.bridges:
         for port in bridge.ports:
             yield port.name, Site(port.name, None, port.name)

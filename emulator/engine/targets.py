@@ -61,12 +61,15 @@ class Directory:
             case PlaceKind.EXTERNAL:
                 self._external_addresses(place.name)
                 return str(place)
+            case PlaceKind.ROUTER:
+                self._router_addresses(place.name)
+                return str(place)
             case PlaceKind.ADDRESS:
                 owner = self.owner(ip_address(place.name))
                 if owner:
                     return owner
         raise UnknownPlaceError(
-            f"{place} is no place that can send: name a pod, a workload, a node or an ext/ host"
+            f"{place} is no place that can send: name a pod, a workload, a node, an ext/ host or a router"
         )
 
     def resolve(self, place: Place, port: int | None, protocol: str) -> Resolved:
@@ -81,6 +84,8 @@ class Directory:
                 )
             case PlaceKind.EXTERNAL:
                 return Resolved(str(place), self._external_addresses(place.name), (str(place),), port)
+            case PlaceKind.ROUTER:
+                return Resolved(str(place), self._router_addresses(place.name), (str(place),), port)
             case PlaceKind.ADDRESS:
                 return self._address(ip_address(place.name), port, protocol)
             case PlaceKind.NAME:
@@ -210,6 +215,19 @@ class Directory:
         known = ", ".join(f"ext/{host.name}" for host in self.state.wiring.external)
         raise UnknownPlaceError(f"no host ext/{name} outside the cluster; there are {known}")
 
+    def _router_addresses(self, name: str) -> tuple[IPAddress, ...]:
+        wiring = self.state.wiring
+        for router in wiring.routers:
+            if router.name == name:
+                return router.addresses
+        for bridge in wiring.bridges:
+            if bridge.place == f"router/{name}":
+                raise UnknownPlaceError(
+                    f"router/{name} is a switch without a network stack; capture at its ports, "
+                    + ", ".join(port.name for port in bridge.ports)
+                )
+        raise UnknownPlaceError(f"no router {name!r} in this topology")
+
     def owner(self, address: IPAddress) -> str | None:
         """The place that has `address` on an interface."""
         wiring = self.state.wiring
@@ -222,6 +240,9 @@ class Directory:
         for host in wiring.external:
             if any(address == interface.ip for interface in host.addresses):
                 return f"ext/{host.name}"
+        for router in wiring.routers:
+            if any(address == one.ip for interface in router.interfaces for one in interface.addresses):
+                return router.place
         return None
 
 

@@ -72,6 +72,7 @@ def _on_the_host() -> Iterator[Check]:
         yield _check(command, purpose, _command(command, package))
     for command, package in _POD_COMMANDS:
         yield _check(command, "for commands in pods", _command(command, package), needed=False)
+    yield _check("bird", "topologies with a router that speaks BGP", _command("bird", "bird2"), needed=False)
     yield _check("open files", "one or two for each pod", _open_files(), needed=False)
     yield _check("inotify", "log following", _inotify(), needed=False)
     yield _check("neighbour table", "one or two entries for each pod", _neighbours(), needed=False)

@@ -32,7 +32,7 @@ from emulator.scenario.model import (
     Step,
     Wait,
 )
-from emulator.scenario.pods import pod_named
+from emulator.scenario.pods import pod_named, site_named
 from emulator.scenario.results import CheckResult, ClusterFacts, ScenarioResult, StepResult
 from emulator.verdict.outcome import Verdict, worst
 
@@ -200,7 +200,7 @@ class Conductor:
 
     def _exec(self, action: Exec, line: int) -> CheckResult:
         started = time.monotonic()
-        pod = pod_named(self.cluster, action.pod)
+        pod = site_named(self.cluster, action.pod)
         done = self.cluster.exec(pod, action.command, action.container, timeout=self.deadline.left)
         reasons = []
         if done.exit_code != action.exits:

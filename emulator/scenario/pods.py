@@ -7,7 +7,7 @@ from typing import Any
 from emulator.api.errors import ApiError
 from emulator.api.kinds import find_word
 from emulator.api.objects import JsonObject
-from emulator.cluster.places import WORKLOADS, Place, PlaceError, PlaceKind, parse_place
+from emulator.cluster.places import MACHINES, WORKLOADS, Place, PlaceError, PlaceKind, parse_place
 from emulator.scenario.cluster import LiveCluster
 from emulator.verdict.expectation import dig
 
@@ -30,10 +30,10 @@ def pod_named(cluster: LiveCluster, text: str, namespace: str = "default") -> st
     if place.kind is PlaceKind.POD:
         kind = _kind_meant(cluster, text)
         if kind is None:
-            return f"{place.namespace}/{place.name}"
+            return str(place)
         place = Place(place.kind, place.name, namespace)
     if kind == "Pod":
-        return f"{namespace}/{place.name}"
+        return str(Place(PlaceKind.POD, place.name, namespace))
     if kind is None:
         raise PlaceError(f"{text!r} is not a pod: write POD, NAMESPACE/POD or deploy/NAME")
     pods = _owned(cluster, kind, place.name, place.namespace)
@@ -41,7 +41,13 @@ def pod_named(cluster: LiveCluster, text: str, namespace: str = "default") -> st
         raise PlaceError(f"{place if place.kind in WORKLOADS else text} has no pod")
     ready = [pod for pod in pods if _is_ready(pod)]
     chosen = min(ready or pods, key=lambda pod: str(pod["metadata"]["name"]))
-    return f"{place.namespace}/{chosen['metadata']['name']}"
+    return str(Place(PlaceKind.POD, chosen["metadata"]["name"], place.namespace))
+
+
+def site_named(cluster: LiveCluster, text: str, namespace: str = "default") -> str:
+    """Where a command is to run: what `pod_named` finds, or a node, a host outside or a router as it is."""
+    place = parse_place(text, namespace)
+    return str(place) if place.kind in MACHINES else pod_named(cluster, text, namespace)
 
 
 def pods_of(cluster: LiveCluster, workload: Place) -> list[JsonObject]:

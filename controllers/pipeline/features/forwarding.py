@@ -80,6 +80,10 @@ def _nowhere(view: NodeView) -> Iterator[Flow]:
         yield Flow(L3_FORWARDING, 150, match(dst(network)), (), PIPELINE, "no-such-node")
     for network in view.wiring.service_cidrs:
         yield Flow(L3_FORWARDING, 150, match(dst(network)), (), PIPELINE, "no-such-service-port")
+    # The fabric sends these to the nodes: sent back, they would travel in circles (Calico drops them, too).
+    for network in view.wiring.advertising.ranges if view.wiring.advertising else ():
+        if network not in view.wiring.service_cidrs:
+            yield Flow(L3_FORWARDING, 150, match(dst(network)), (), PIPELINE, "no-such-service-port")
 
 
 def _world(view: NodeView) -> Iterator[Flow]:

@@ -29,13 +29,14 @@ def command(
     tty: bool,  # noqa: FBT001
     **_ignored: object,
 ) -> None:
-    """Run a command in a pod.
+    """Run a command in a pod, a node, a host outside or a router.
 
     The exit code is the command's.
 
     \b
     mininetes exec -n shop web-0 -- wget -qO- http://db:8080
     mininetes exec -it deploy/web -- sh
+    mininetes exec router/tor -- birdc show route
     """
     from emulator.cli.entering import run_in_pod
 

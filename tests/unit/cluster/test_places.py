@@ -6,6 +6,8 @@ from emulator.cluster.places import Place, PlaceError, PlaceKind, Port, parse_pl
 
 PLACES = [
     ("shop/web", Place(PlaceKind.POD, "web", "shop")),
+    ("router/tor", Place(PlaceKind.ROUTER, "tor")),
+    ("pod/router/web", Place(PlaceKind.POD, "web", "router")),
     ("web", Place(PlaceKind.POD, "web", "blog")),
     ("pod/web", Place(PlaceKind.POD, "web", "blog")),
     ("pod/svc/web", Place(PlaceKind.POD, "web", "svc")),

@@ -22,6 +22,7 @@ ONE_OF_A_KIND = {
     "two-zone-vpc": ("n1", "n3", "private-a", "vpc", "nat", "igw", "lb"),
     "leaf-spine": ("n1", "leaf1", "spine1", "nat"),
     "three-node-ipv6": ("gateway", "internet"),
+    "on-prem-bgp": ("n1", "nat"),
 }
 """Of the large topologies, a bridge of each kind: the others differ in numbers only."""
 
