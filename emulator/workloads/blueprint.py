@@ -15,7 +15,14 @@ from emulator.linux.capabilities import Capability
 from emulator.workloads.door import INSIDE
 from emulator.workloads.environment import expand, variables_of
 from emulator.workloads.exposure import ports_of
-from emulator.workloads.hosts import NSSWITCH, Dns, hosts_file, kernel_hostname_of, resolv_conf
+from emulator.workloads.hosts import (
+    LONGEST_HOSTNAME,
+    NSSWITCH,
+    Dns,
+    hosts_file,
+    kernel_hostname_of,
+    resolv_conf,
+)
 from emulator.workloads.images import Plan, Run, plan
 from emulator.workloads.references import MissingReferenceError, Objects
 from emulator.workloads.rootfs import SHARED_DIRECTORIES
@@ -138,7 +145,7 @@ class Workshop:
             raise ConfigError(str(error)) from error
         credentials, notices = _credentials(pod, container)
         own = self.directory / "containers" / container["name"]
-        hostname = kernel_hostname_of(pod, self.dns.domain)
+        hostname = _kernel_hostname(pod, self.dns.domain)
         home = {"HOME": "/" if credentials.uid else "/root"}
         defaults = {
             "PATH": PATH,
@@ -211,6 +218,17 @@ class Workshop:
         if isinstance(chosen, Run) and chosen.has_servers:
             yield Mount(str(self.tools / SERVER_TOOLS), SERVERS, read_only=True)
             yield Mount(str(door), INSIDE)
+
+
+def _kernel_hostname(pod: JsonObject, domain: str) -> str:
+    """What the kernel is to be told. Raises ConfigError for more than it takes, in kubelet's words."""
+    hostname = kernel_hostname_of(pod, domain)
+    if len(hostname) > LONGEST_HOSTNAME:
+        raise ConfigError(
+            f"Failed to construct FQDN from Pod hostname and cluster domain, FQDN {hostname} is too long "
+            f"({LONGEST_HOSTNAME} characters is the max, {len(hostname)} characters requested)"
+        )
+    return hostname
 
 
 def _first_programs(chosen: Plan) -> tuple[str, ...]:

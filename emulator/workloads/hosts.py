@@ -19,6 +19,8 @@ fe00::2\tip6-allrouters
 """
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"
 """Names are looked up as in images, whatever this machine does itself (mDNS, systemd-resolved)."""
+LONGEST_HOSTNAME = 64
+"""Characters that the kernel takes."""
 _MOST_NAMESERVERS = 3
 _MOST_SEARCHES = 32
 _MOST_SEARCH_CHARACTERS = 2048

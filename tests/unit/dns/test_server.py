@@ -15,8 +15,8 @@ import pytest
 
 from emulator.api.objects import JsonObject
 from emulator.cluster.dns.addon import COREFILE
-from emulator.cluster.dns.model import PodMode
-from emulator.workloads.servers.dns import wire
+from emulator.cluster.dns.model import Answer, PodMode, Question, Record
+from emulator.workloads.servers.dns import forward, wire
 from emulator.workloads.servers.dns.corefile import CorefileError, parse_corefile
 from emulator.workloads.servers.names import coredns, internet_resolver
 from emulator.workloads.servers.program import (
@@ -146,6 +146,23 @@ def test_names_outside_fail_without_an_upstream() -> None:
     lab = Lab()
     assert rcode(ask(lab.program(), "www.example.com")) == "SERVFAIL"
     assert "no upstream" in lab.log[-1]
+
+
+def test_answers_from_elsewhere_are_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Question] = []
+
+    async def elsewhere(_netns: Path, _upstreams: object, question: Question, *, over_tcp: bool) -> Answer:
+        asked.append(question)
+        return Answer(records=(Record(question.name, "A", "198.51.100.80", 300),))
+
+    monkeypatch.setattr(forward, "ask", elsewhere)
+    program = Lab().program()
+    first, again = (ask(program, name) for name in ("www.example.com", "WWW.example.com"))
+    assert str(first.answer[0]) == "www.example.com. 300 IN A 198.51.100.80"
+    assert str(again.answer[0]) == "WWW.example.com. 30 IN A 198.51.100.80", "kept for 30 s, as it says"
+    assert len(asked) == 1
+    ask(program, "server.example.com")
+    assert len(asked) == 2
 
 
 def test_the_modes_of_pod_records_and_a_changed_file() -> None:
