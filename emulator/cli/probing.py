@@ -13,7 +13,7 @@ from emulator.cli.exits import ExitCode
 from emulator.cli.progress import progress
 from emulator.cli.session import Session
 from emulator.cli.terminal import Terminal
-from emulator.cluster.places import parse_place
+from emulator.cluster.places import Place, parse_place, place_of_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Question:
     """A probe as the command line words it."""
 
     source: str
-    target: str
+    target: str | None
     port: str | None
     count: int
     http: str | None
@@ -36,7 +36,7 @@ class Question:
 def ask(session: Session, question: Question) -> int:
     """Send the traffic, print what became of it; the exit code says whether that was expected."""
     source = parse_place(question.source, question.namespace)
-    target = parse_place(question.target, question.namespace)
+    target = _target(question)
     if source.port:
         raise click.UsageError(f"{question.source!r}: a source has no port")
     if target.port and question.port:
@@ -60,6 +60,16 @@ def ask(session: Session, question: Question) -> int:
         case _:
             tell(session.terminal, report, expected(question.expect, report))
     return verdict(report, expected(question.expect, report))
+
+
+def _target(question: Question) -> Place:
+    """TO, else the host of the URL. Raises click.UsageError and PlaceError."""
+    if question.target is not None:
+        return parse_place(question.target, question.namespace)
+    host = place_of_url(question.http) if question.http else None
+    if host is None:
+        raise click.UsageError("TO is missing: name a place, or give --http a whole URL")
+    return host
 
 
 def expected(asked: str | None, report: JsonObject) -> str:
@@ -87,7 +97,7 @@ def tell(terminal: Terminal, report: JsonObject, wanted: str) -> None:
 
 
 def _evidence(report: JsonObject) -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = []
+    lines = [("lookup", _lookup(one)) for one in report.get("lookups") or []]
     outcomes = report.get("outcomes") or {}
     if sum(outcomes.values()) > 1:
         lines.append(("outcomes", ", ".join(f"{count} {word}" for word, count in outcomes.items())))
@@ -109,6 +119,15 @@ def _evidence(report: JsonObject) -> list[tuple[str, str]]:
     lines += [("error", f"{text} ({count}×)") for text, count in (report.get("errors") or {}).items()]
     lines += [("note", str(note)) for note in report.get("notes") or []]
     return lines
+
+
+def _lookup(lookup: JsonObject) -> str:
+    """`db.shop.svc.cluster.local. A 10.96.0.5`; what went wrong where there is no address."""
+    said = ", ".join(lookup["answers"])
+    if not said:
+        said = "no record" if lookup["outcome"] == "NOERROR" else str(lookup["outcome"])
+    over = {"tcp": " (over TCP)", "file": f" ({lookup['server']})"}.get(lookup["transport"], "")
+    return f"{lookup['name']} {lookup['type']} {said}{over}"
 
 
 def _refusal(rejection: JsonObject) -> str:

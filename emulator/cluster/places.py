@@ -10,6 +10,7 @@
 `router/tor`          a router that is a Linux network stack
 `10.96.0.10`          an IP address; IPv6 with a port in brackets: `[fd00::1]:80/tcp`
 `db.shop.svc`         a DNS name: one word with a dot in it, or `localhost`
+`//db`                a DNS name of one word
 ====================  =======================================================
 
 A port follows a colon: `svc/shop/db:5432/tcp`.
@@ -21,6 +22,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _NAMESPACE = re.compile(_LABEL)
@@ -76,6 +78,8 @@ class Place:
     port: Port | None = None
 
     def __str__(self) -> str:
+        if self.kind is PlaceKind.NAME and not _is_name(self.name):
+            return f"//{self.name}"
         if self.kind in (PlaceKind.ADDRESS, PlaceKind.NAME):
             return self.name
         if self.kind is PlaceKind.POD and self.namespace not in RESERVED:
@@ -119,7 +123,31 @@ def _split_port(text: str) -> tuple[str, str]:
     return bare, port
 
 
+def place_of_url(url: str) -> Place | None:
+    """The host that a URL names; None for a mere path. Raises `PlaceError` for what is no host."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError as error:
+        raise PlaceError(f"{url!r} is not a URL: {error}") from None
+    return _place(host if _is_address(host) else f"//{host}", "default") if host else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_name(word: str) -> bool:
+    """Whether a word alone is taken for a DNS name, not for a pod."""
+    return "." in word or word == "localhost"
+
+
 def _place(text: str, namespace: str) -> Place:
+    if text.startswith("//"):
+        return _checked(Place(PlaceKind.NAME, text.removeprefix("//").lower()), text)
     words = text.split("/")
     match words:
         case [word]:
@@ -143,7 +171,7 @@ def _single(word: str, namespace: str) -> Place:
         return Place(PlaceKind.ADDRESS, str(ip_address(word)))
     except ValueError:
         pass
-    if "." in word or word == "localhost":
+    if _is_name(word):
         return _checked(Place(PlaceKind.NAME, word), word)
     return _checked(Place(PlaceKind.POD, word, namespace), word)
 

@@ -89,9 +89,7 @@ class Directory:
             case PlaceKind.ADDRESS:
                 return self._address(ip_address(place.name), port, protocol)
             case PlaceKind.NAME:
-                raise UnknownPlaceError(
-                    f"{place}: this cluster has no DNS server; name the service as svc/NAMESPACE/NAME"
-                )
+                raise UnknownPlaceError(f"{place} is a name, which only DNS knows")
         pod = self._pod(place) if place.kind is PlaceKind.POD else self._workload(place)
         return Resolved(_pod_place(pod), pod.addresses, (_pod_place(pod),), port)
 
@@ -102,6 +100,13 @@ class Directory:
             choice = ", ".join(f"{port.port}/{port.protocol.lower()}" for port in ports) or "none"
             raise UnknownPlaceError(f"{place} has {len(ports)} ports; say which with --port ({choice})")
         return ports[0].port, ports[0].protocol.lower()
+
+    def only_port_at(self, address: IPAddress) -> tuple[int, str] | None:
+        """The port of the Service that has an address, when it has one only."""
+        for service in self.state.services:
+            if address in _frontends(service) and len(service.ports) == 1:
+                return service.ports[0].port, service.ports[0].protocol.lower()
+        return None
 
     # The kinds of target
 

@@ -19,6 +19,7 @@ from emulator.probes.evidence import Evidence, Handshakes, Key, Marks
 from emulator.probes.headers import Datagram
 from emulator.probes.judge import Judgement, judge
 from emulator.probes.listeners import listens_on
+from emulator.probes.lookups import LookupFailedError
 from emulator.probes.netns import within
 from emulator.probes.observation import Observation, failed
 from emulator.probes.request import IPAddress, ProbeRequest, Protocol, RequestError, Site, Sites
@@ -43,10 +44,24 @@ _FILTERS: dict[Protocol, Callable[[int], bpf.Program]] = {
 }
 
 
+Completion = Callable[[ProbeRequest], Awaitable[ProbeRequest]]
+"""Makes a request whole that still has a name for an address. Raises LookupFailedError."""
+
+
+async def _whole(request: ProbeRequest) -> ProbeRequest:
+    return request
+
+
 async def probe(
-    request: ProbeRequest, sites: Sites, workshop: Workshop | None = None, checks: Sequence[Check] = ()
+    request: ProbeRequest,
+    sites: Sites,
+    workshop: Workshop | None = None,
+    checks: Sequence[Check] = (),
+    complete: Completion = _whole,
 ) -> Observation:
     """Send what `request` asks for and observe it at the source, at every candidate and where claims look.
+
+    `complete` is called when the claims' places are watched already, so that its questions are seen there.
 
     A claim `at` `answers` is about what came back to a crafted packet, which needs the `workshop`.
     Never raises for what the network does: a source that cannot send is outcome `error`.
@@ -61,12 +76,7 @@ async def probe(
         return failed(request, str(error))
     answers: tuple[Record, ...] = ()
     try:
-        if request.packet is None:
-            observation = await _probe_by_sockets(request, sites)
-        elif workshop is None:
-            raise RequestError("crafted packets need the packet worker")
-        else:
-            observation, answers = await probe_packet(request, sites, workshop)
+        observation, answers = await _observe(request, sites, workshop, complete)
         results = await session.until(about_places, _SETTLE) if about_places else ()
     finally:
         capture = session.stop()
@@ -81,6 +91,21 @@ async def probe(
         checks=tuple(result.as_json() for result in results),
         notes=observation.notes + lost,
     )
+
+
+async def _observe(
+    request: ProbeRequest, sites: Sites, workshop: Workshop | None, complete: Completion
+) -> tuple[Observation, tuple[Record, ...]]:
+    """The probe itself; with a crafted packet also what came back to it."""
+    try:
+        request = await complete(request)
+    except LookupFailedError as error:
+        return failed(request, str(error)), ()
+    if request.packet is None:
+        return await _probe_by_sockets(request, sites), ()
+    if workshop is None:
+        raise RequestError("crafted packets need the packet worker")
+    return await probe_packet(request, sites, workshop)
 
 
 async def _probe_by_sockets(request: ProbeRequest, sites: Sites) -> Observation:

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from emulator.cluster.outcome import Outcome
-from emulator.cluster.places import Place, parse_place, parse_port
+from emulator.cluster.places import Place, parse_place, parse_port, place_of_url
 from emulator.probes.checks import check_of
 from emulator.probes.packets import packet_of
 from emulator.probes.request import RequestError
@@ -71,14 +71,15 @@ def _logs(reader: Reader, namespace: str) -> list[Check]:
 
 
 def _probes(reader: Reader, namespace: str) -> list[Check]:
+    host, names_host = _host(reader), "//" in str(reader.raw("http"))
     for name in ("from", "to"):
-        if name not in reader and reader.is_mapping:
+        if name not in reader and reader.is_mapping and not (name == "to" and names_host):
             reader.document.complain(reader.path, f"{name} is missing")
     if "because" in reader:
         reader.raw("because")
         reader.complain("because", _NO_ORACLE, "leave it out", at_key=True)
     sources = _places(reader, "from", namespace)
-    targets = _places(reader, "to", namespace)
+    targets = _places(reader, "to", namespace) or ([host] if host else [])
     port = _port(reader, "port")
     expected = _expectation(reader, namespace)
     family = reader.take("family", int, 0)
@@ -104,6 +105,14 @@ def _probes(reader: Reader, namespace: str) -> list[Check]:
         ProbeCheck(str(source), str(target), str(target.port) if target.port else port, **common)
         for source, target in product(sources, targets)
     ]
+
+
+def _host(reader: Reader) -> Place | None:
+    """The host of a whole URL in `http`: what the probe goes to when `to` is left out."""
+    url = reader.raw("http")
+    if "to" in reader or not isinstance(url, str):
+        return None
+    return reader.parsed("http", place_of_url, url)
 
 
 def _options(reader: Reader) -> dict[str, Any]:

@@ -11,14 +11,18 @@ from emulator.cli.verb import Verb
 
 @click.command("probe", cls=Verb)
 @click.argument("source", metavar="FROM", type=PLACE)
-@click.argument("target", metavar="TO", type=PLACE)
+@click.argument("target", metavar="[TO]", type=PLACE, required=False)
 @click.option(
     "--port", type=PORT, metavar="PORT", help="As 80/tcp. Without: a Service's only port, else ICMP echo."
 )
 @click.option(
     "--count", type=click.IntRange(1), default=1, metavar="N", help="Connections to make.  [default: 1]"
 )
-@click.option("--http", metavar="URL", help="Speak HTTP: a URL, or a path such as /hostname.")
+@click.option(
+    "--http",
+    metavar="URL",
+    help="Speak HTTP: a URL, or a path such as /hostname. A URL's host is TO, unless that is given.",
+)
 @click.option("--family", type=click.Choice(["4", "6"]), help="IPv4 or IPv6.")
 @click.option("--expect", type=click.Choice(["connected", "dropped", "rejected"]), metavar="OUTCOME",
               help="What should happen: connected, dropped or rejected.")  # fmt: skip
@@ -31,12 +35,14 @@ def command(context: click.Context, /, **asked: object) -> None:
     """Send real traffic and say what became of it.
 
     FROM and TO are places: shop/web (a pod), deploy/shop/web, svc/shop/db, node/worker-1,
-    ext/client, an IP address. Exit code 1 when the outcome is not the expected one.
+    ext/client, an IP address, a DNS name (//db where it has no dot), which is looked up as programs
+    at FROM do. Exit code 1 when the outcome is not the expected one.
 
     \b
     mininetes probe shop/web svc/shop/db:5432/tcp
     mininetes probe ext/client node/worker-1 --port 30080/tcp --count 300
     mininetes probe shop/web ext/server --expect dropped
+    mininetes probe shop/web --http http://db.shop/hostname
     """
     from emulator.cli.probing import Question, ask
 

@@ -93,6 +93,18 @@ def twins() -> Object:
     }
 
 
+def crowd() -> Object:
+    """Ninety endpoints by hand: more than fit in one datagram."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**meta("crowd-by-hand"), "labels": {"kubernetes.io/service-name": "crowd"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [f"192.0.2.{number}"]} for number in range(101, 191)],
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+    }
+
+
 def corefile(text: str) -> Object:
     """The configuration of the cluster's own DNS servers."""
     return {
@@ -126,6 +138,8 @@ def everything() -> list[Object]:
         headless("late", "gated"),
         headless("twins"),
         twins(),
+        headless("crowd"),
+        crowd(),
         headless("db", "db", **dual),
         external_name("out", "server.example.com"),
         external_name("in", f"web.{NAMESPACE}.svc.cluster.local"),

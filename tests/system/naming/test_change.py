@@ -1,4 +1,4 @@
-"""The DNS while the cluster changes: readiness at once, other modes, no servers for a while, names outside."""
+"""The DNS while the cluster changes: readiness at once, other modes, no servers for a while, the outside."""
 
 from __future__ import annotations
 

@@ -40,6 +40,39 @@ def test_probe_tells_the_evidence(invoke: Invoke, cluster: FakeCluster) -> None:
     assert "refused    port-unreachable from 10.244.1.1" in text
 
 
+def test_probe_goes_where_a_url_says(invoke: Invoke, cluster: FakeCluster) -> None:
+    assert invoke("probe", "web-1", "--http", "http://db/hostname").exit_code == 0
+    assert invoke("probe", "web-1", "svc/web", "--http", "http://shop.example/").exit_code == 0
+    assert [target for _, target, _ in cluster.probes] == ["//db", "svc/default/web"]
+
+
+def test_probe_tells_what_was_looked_up(invoke: Invoke, cluster: FakeCluster) -> None:
+    def lookup(name: str, outcome: str, *answers: str, transport: str = "udp") -> dict[str, Any]:
+        return {
+            "name": name,
+            "type": "A",
+            "server": "/etc/hosts" if transport == "file" else "10.96.0.10",
+            "outcome": outcome,
+            "answers": list(answers),
+            "transport": transport,
+        }
+
+    cluster.answer = answering(
+        "connected",
+        lookups=[
+            lookup("db.a.", "NXDOMAIN"),
+            lookup("db.b.", "NOERROR"),
+            lookup("db.", "NOERROR", "10.96.0.5", "10.96.0.6", transport="tcp"),
+            lookup("own", "NOERROR", "10.244.1.2", transport="file"),
+        ],
+    )
+    text = invoke("probe", "web-1", "//db", "--port", "80").stdout
+    assert "lookup     db.a. A NXDOMAIN\n" in text
+    assert "lookup     db.b. A no record\n" in text
+    assert "lookup     db. A 10.96.0.5, 10.96.0.6 (over TCP)\n" in text
+    assert "lookup     own A 10.244.1.2 (/etc/hosts)\n" in text
+
+
 def test_probe_json_is_the_contract(invoke: Invoke) -> None:
     answer = json.loads(invoke("probe", "shop/web-1", "shop/web-2", "--port", "80/tcp", "-o", "json").stdout)
     assert answer["kind"] == "Probe"

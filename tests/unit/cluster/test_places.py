@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.cluster.places import Place, PlaceError, PlaceKind, Port, parse_place, parse_port
+from emulator.cluster.places import (
+    Place,
+    PlaceError,
+    PlaceKind,
+    Port,
+    parse_place,
+    parse_port,
+    place_of_url,
+)
 
 PLACES = [
     ("shop/web", Place(PlaceKind.POD, "web", "shop")),
@@ -21,6 +29,8 @@ PLACES = [
     ("fd00::0001", Place(PlaceKind.ADDRESS, "fd00::1")),
     ("[fd00::1]:80/tcp", Place(PlaceKind.ADDRESS, "fd00::1", "", Port(80, "tcp"))),
     ("db.shop.svc.cluster.local", Place(PlaceKind.NAME, "db.shop.svc.cluster.local")),
+    ("//db", Place(PlaceKind.NAME, "db")),
+    ("//DB.shop:80", Place(PlaceKind.NAME, "db.shop", "", Port(80, "tcp"))),
     ("localhost:8080", Place(PlaceKind.NAME, "localhost", "", Port(8080, "tcp"))),
     ("shop/web.1", Place(PlaceKind.POD, "web.1", "shop")),
     ("svc/shop/db:icmp", Place(PlaceKind.SERVICE, "db", "shop", Port(0, "icmp"))),
@@ -38,6 +48,8 @@ NO_PLACES = [
         "ext/",
         "a_b",
         "svc/a.b/c",
+        "//",
+        "//a/b",
     ),
     *("web:", "web:0/tcp", "web:80/gre", "web:99999", "[fd00::1", "[fd00::1]80"),
 ]
@@ -73,3 +85,14 @@ def test_ports_read_back() -> None:
 def test_wrong_ports(text: str) -> None:
     with pytest.raises(PlaceError):
         parse_port(text)
+
+
+def test_the_host_of_a_url_is_a_place() -> None:
+    assert place_of_url("http://db:8080/x") == Place(PlaceKind.NAME, "db")
+    assert str(place_of_url("http://db/")) == "//db"
+    assert str(place_of_url("http://db.shop/")) == "db.shop"
+    assert place_of_url("http://[fd00::1]:80/") == Place(PlaceKind.ADDRESS, "fd00::1")
+    assert place_of_url("/hostname") is None
+    for wrong in ("http://[fd00", "http://a_b/"):
+        with pytest.raises(PlaceError):
+            place_of_url(wrong)

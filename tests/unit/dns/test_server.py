@@ -14,9 +14,10 @@ import dns.rcode
 import pytest
 
 from emulator.api.objects import JsonObject
+from emulator.cluster.dns import wire
 from emulator.cluster.dns.addon import COREFILE
 from emulator.cluster.dns.model import Answer, PodMode, Question, Record
-from emulator.workloads.servers.dns import forward, wire
+from emulator.workloads.servers.dns import forward
 from emulator.workloads.servers.dns.corefile import CorefileError, parse_corefile
 from emulator.workloads.servers.names import coredns, internet_resolver
 from emulator.workloads.servers.program import (

@@ -121,6 +121,8 @@ MISTAKES = [
     ("steps: [{exec: {pod: a/b}}]", 5, 18, "command is missing"),
     ("steps: [{wait: later}]", 5, 18, 'must be "ready"'),
     (STEP % "{from: a, outcome: dropped}", 5, 30, "to is missing"),
+    (STEP % "{from: a, http: /x}", 5, 30, "to is missing"),
+    (STEP % "{from: a, http: 'http://a_b/'}", 5, 46, "is not a place"),
     (STEP % "{from: a, to: b, outcome: droped}", 5, 56, "unknown word 'droped'"),
     (STEP % "{from: A, to: b}", 5, 37, "'A' is not a place"),
     (STEP % "{from: a, to: b, port: 80/gre}", 5, 53, "unknown protocol 'gre'"),
@@ -151,6 +153,15 @@ def test_mistakes_have_a_place(spec: str, line: int, column: int, message: str, 
     assert message in problem.message
     assert (problem.line, problem.column) == (line, column), str(problem)
     assert f"scenario.yaml:{line}:{column}: " in str(problem)
+
+
+def test_a_url_says_where_to(tmp_path: Path) -> None:
+    spec = STEP % "{from: a, http: 'http://db:8080/x'}, {from: a, to: svc/b, http: 'http://shop.example/'}"
+    by_name, by_place = read_scenario(written(tmp_path, spec)).steps[0].checks
+    assert isinstance(by_name, ProbeCheck)
+    assert isinstance(by_place, ProbeCheck)
+    assert (by_name.target, by_name.http) == ("//db", "http://db:8080/x")
+    assert by_place.target == "svc/default/b"
 
 
 def test_nearest_name_and_excerpt(tmp_path: Path) -> None:

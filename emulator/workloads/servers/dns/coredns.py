@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 
+from emulator.cluster.dns import wire
 from emulator.cluster.dns.model import Answer, Question, Rcode, Record
 from emulator.cluster.dns.records import answer, is_within, zone_of
 from emulator.cluster.dns.view import View
 from emulator.workloads.servers.arguments import Flags
-from emulator.workloads.servers.dns import forward, wire
+from emulator.workloads.servers.dns import forward
 from emulator.workloads.servers.dns.corefile import (
     Block,
     Corefile,

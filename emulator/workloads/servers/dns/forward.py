@@ -8,8 +8,8 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from emulator.cluster.dns import wire
 from emulator.cluster.dns.model import Answer, Question
-from emulator.workloads.servers.dns import wire
 from emulator.workloads.servers.program import Peer
 from emulator.workloads.servers.serving import inside
 

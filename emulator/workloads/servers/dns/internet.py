@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from emulator.cluster.dns import wire
 from emulator.cluster.dns.internet import Hosts, internet_answer
-from emulator.workloads.servers.dns import wire
 from emulator.workloads.servers.dns.listening import listeners
 from emulator.workloads.servers.program import Peer, Program
 

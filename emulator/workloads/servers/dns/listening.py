@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from emulator.cluster.dns import wire
 from emulator.cluster.dns.model import Answer
-from emulator.workloads.servers.dns import wire
 from emulator.workloads.servers.program import DatagramListener, Listener, Peer, StreamListener
 
 _IDLE_SECONDS = 10.0
