@@ -11,7 +11,7 @@ from emulator.api.objects import JsonObject
 from emulator.cluster.dns.internet import internet_answer
 from emulator.cluster.dns.model import PodMode, Question, Rcode, Record
 from emulator.cluster.dns.records import dashed, reverse_name
-from tests.unit.dns.cluster import KUBEADM, SOA, ask, cluster, endpoint, said, service, slice_of
+from tests.unit.naming.cluster import KUBEADM, SOA, ask, cluster, endpoint, said, service, slice_of
 
 WEB = service("web", "10.96.0.20")
 DUAL = service("dual", "10.96.0.21", "fd00:10:96::21", ports=(("http", 80), ("", 81)))

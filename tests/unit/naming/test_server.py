@@ -29,7 +29,7 @@ from emulator.workloads.servers.program import (
     ProgramError,
     StreamListener,
 )
-from tests.unit.dns.cluster import endpoint, service, slice_of
+from tests.unit.naming.cluster import endpoint, service, slice_of
 from tests.unit.workloads.manifests import Objects
 from tests.unit.workloads.test_servers import context
 
