@@ -46,12 +46,23 @@ def build(
 
 
 def serve(builder: int, rendezvous: Rendezvous, maps: tuple[IdMap, IdMap]) -> int:
-    """The janitor's side: give the builder its maps, see it end, and return the first process's id."""
-    rendezvous.hear()
-    write_maps(builder, maps)
-    rendezvous.say(b"g")
-    pid = int(rendezvous.hear())
-    os.waitpid(builder, 0)
+    """The janitor's side: give the builder its maps, see it end, and return the first process's id.
+
+    Raises EOFError when the builder dies early, and ChildProcessError when it dies with its work done: what
+    it has started is not told to go on, and ends with this process.
+    """
+    # That its end of the rendezvous closes does not tell its death: the first process has that end as well.
+    alive = os.pidfd_open(builder)
+    try:
+        rendezvous.hear_from(alive)
+        write_maps(builder, maps)
+        rendezvous.say(b"g")
+        pid = int(rendezvous.hear_from(alive))
+    finally:
+        os.close(alive)
+    _, status = os.waitpid(builder, 0)
+    if status:
+        raise ChildProcessError("the process that makes the namespaces was killed")
     rendezvous.say(b"g")
     return pid
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,20 @@ class Rendezvous:
     def hear(self) -> bytes:
         """Wait for the next message; raises EOFError when the other end is gone."""
         message = self.end.recv(256)
+        if not message:
+            raise EOFError("the other process is gone")
+        return message
+
+    def hear_from(self, speaker: int) -> bytes:
+        """Wait for the next message of the process whose pidfd is `speaker`; raises EOFError when it is dead."""
+        poll = select.poll()
+        for fd in (self.end.fileno(), speaker):
+            poll.register(fd, select.POLLIN)
+        poll.poll()
+        try:
+            message = self.end.recv(256, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            message = b""
         if not message:
             raise EOFError("the other process is gone")
         return message
