@@ -304,7 +304,7 @@ class _Loader:
                 yield _notice(kind, pending, f"stored, but {fate}: {kind} {_names(pending)}")
 
 
-_NOT_YET = {"NetworkPolicy": "not enforced in this version", "Ingress": "not served in this version"}
+_NOT_YET = {"NetworkPolicy": "not enforced in this version"}
 
 
 def _notice(kind: str, about: Sequence[Located], message: str) -> Notice:

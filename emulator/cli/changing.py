@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +21,7 @@ from emulator.scenario.cluster import Applied, Readiness
 _MOST = 20
 """Lines of what is missing, or of what fails."""
 
+_SHIPPED = Path(__file__).resolve().parents[2] / "scenarios"
 _LABEL = re.compile(r"(?P<key>[^=\s]+?)(?:-|=(?P<value>\S*))")
 
 
@@ -35,7 +38,7 @@ def loaded(files: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
 
     if not files:
         raise click.UsageError("nothing to do: name manifests with -f FILE, -f DIR or -f -")
-    manifest = load(files)
+    manifest = load([_shipped(file) for file in files])
     strangers = [
         one.problem(("kind",), f"a {one.key.kind} is no manifest", hint=_MEANT.get(one.key.kind, ""))
         for one in manifest.others
@@ -45,6 +48,13 @@ def loaded(files: Sequence[str], terminal: Terminal) -> tuple[Any, ...]:
     for notice in manifest.notices:
         terminal.note(str(notice))
     return tuple(manifest.objects)
+
+
+def _shipped(file: str) -> str:
+    """The file of a manifest that comes with the project (`ingress-controller`), or `file` itself."""
+    if re.fullmatch(r"[a-z0-9-]+", file) is None or os.path.exists(file):
+        return file
+    return next((str(one) for one in sorted(_SHIPPED.glob(f"*/{file}.yaml"))), file)
 
 
 def apply(session: Session, name: str, files: Sequence[str], *, namespace: str, timeout: float) -> None:
@@ -125,6 +135,12 @@ def insist(terminal: Terminal, ready: Readiness, timeout: float) -> None:
     raise click.exceptions.Exit(ExitCode.NOT_AS_EXPECTED)
 
 
+def remark(terminal: Terminal, ready: Readiness) -> None:
+    """Say what is in force and does less than one may think, as an Ingress that nobody serves."""
+    for line in _first(ready.remarks):
+        terminal.warn(line)
+
+
 def _first(phrases: Sequence[str]) -> Iterator[str]:
     """As many as fit a screen: a large cluster may miss hundreds."""
     yield from phrases[:_MOST]
@@ -139,4 +155,5 @@ def _tell(terminal: Terminal, done: Applied, timeout: float) -> None:
         terminal.warn(warning)
     for key, what in done.changed:
         terminal.out(f"{qualified(kind_named(key.kind), key.name)} {what}")
+    remark(terminal, done.ready)
     insist(terminal, done.ready, timeout)

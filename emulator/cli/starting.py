@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from emulator.cli.changing import insist, loaded
+from emulator.cli.changing import insist, loaded, remark
 from emulator.cli.progress import progress
 from emulator.cli.session import Session
 from emulator.scenario.cluster import LiveCluster
@@ -28,6 +28,7 @@ def start(
         cluster.detach()
         seconds = time.monotonic() - started
         summary = _summary(cluster)
+    remark(session.terminal, ready)
     insist(session.terminal, ready, timeout)
     session.terminal.out(f"{summary} ready in {seconds:.1f}s")
 

@@ -17,6 +17,7 @@ from emulator.api.objects import JsonObject, Path, copy_json
 from emulator.cluster.bands import address, address_band
 from emulator.cluster.families import settle_families
 from emulator.cluster.node_life import with_default_tolerations
+from emulator.cluster.ingress.classes import with_default_class
 from emulator.cluster.node_ports import NodePorts, exhausted, held_node_ports
 from emulator.cluster.service_ranges import refused_ranges, reserved, service_ranges
 from emulator.cluster.state import MAX_SERVICE_PORT_ID, PORT_IDS, cluster_ips, port_key, recorded_ids

@@ -14,6 +14,7 @@ from emulator.cluster.cloud import load_balancers
 from emulator.cluster.endpoints import endpoint_slices
 from emulator.cluster.events import event_expires_at, expired_events
 from emulator.cluster.garbage import collect_garbage
+from emulator.cluster.ingress.status import ingresses
 from emulator.cluster.inventory import inventory
 from emulator.cluster.mirroring import mirrored_slices
 from emulator.cluster.node_life import eviction_moments, node_lifecycle
@@ -53,6 +54,7 @@ def _changes(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     yield from load_balancers(snapshot, now)
     yield from mirrored_slices(snapshot)
     yield from service_addresses(snapshot, now)
+    yield from ingresses(snapshot, now)
 
 
 def settle(store: Store, wiring: Wiring, now: datetime) -> tuple[Refusal, ...]:

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from emulator.api.objects import Key
 from emulator.api.store import Store
 from emulator.cluster.admission import Admission
 from emulator.cluster.dns.addon import cluster_dns, internet_resolver_of
+from emulator.cluster.ingress.status import complaints
 from emulator.cluster.node_life import is_lost
 from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
@@ -19,6 +21,7 @@ from emulator.cluster.topology import parse_topology
 from emulator.engine.advertising import Advertising
 from emulator.engine.health_checks import HealthChecks
 from emulator.engine.heartbeats import Heartbeats
+from emulator.engine.ingress import IngressProxies
 from emulator.engine.kubelets import Kubelets
 from emulator.engine.naming import dns_settings
 from emulator.engine.options import Options
@@ -67,8 +70,13 @@ class Engine:
         )
         self._network = Network(self.wiring, settings)
         self._reconciler = Reconciler(self.store, self.wiring, self.pulse)
+        self.proxies = IngressProxies(self.store, self.wiring, self.pulse)
         self.kubelets = Kubelets(
-            run_dir, self.store, dns_settings(self.wiring), lambda: self._reconciler.has_run
+            run_dir,
+            self.store,
+            dns_settings(self.wiring),
+            lambda: self._reconciler.has_run,
+            self.proxies.files,
         )
         self._heartbeats = Heartbeats(self.store, self.wiring)
         self._advertising = Advertising(self.store, self.wiring, run_dir, self.pulse)
@@ -92,6 +100,7 @@ class Engine:
             tasks.create_task(self._follow())
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self.kubelets.run())
+            tasks.create_task(self.proxies.run(self.kubelets.configure))
             serving()
             log.info("serving")
             await self.kubelets.open()
@@ -156,7 +165,8 @@ class Engine:
             pass
         missing = tuple(self._missing())
         failing = tuple(failing_pods(self.store.list("Pod")))
-        return Readiness(not missing, missing, failing, loop.time() - started, self.impossible)
+        remarks = (*complaints(self.snapshot(), datetime.now(UTC)), *self.proxies.refused())
+        return Readiness(not missing, missing, failing, loop.time() - started, self.impossible, remarks)
 
     def snapshot(self) -> Snapshot:
         """All objects, now."""
@@ -179,6 +189,7 @@ class Engine:
         lost = {node["metadata"]["name"] for node in self.store.list("Node") if is_lost(node)}
         yield from unsettled_pods(self.store.list("Pod"), lost)
         yield from self._health_checks.missing()
+        yield from self.proxies.missing()
         if self.programming.resource_version < self._flow_version:
             yield "the switches have not confirmed the latest flows"
         yield from self._advertising.missing()
@@ -191,5 +202,6 @@ class Engine:
         while True:
             self.pulse.beat()
             for event in await watch.batch():
+                self.proxies.note(event)
                 if event.object["kind"] in WATCHED_BY_CONTROLLER:
                     self._flow_version = event.resource_version

@@ -19,6 +19,7 @@ from emulator.engine.plumbing import netns_of
 from emulator.network.names import netns_path
 from emulator.workloads.containers import StartError
 from emulator.workloads.hosts import Dns
+from emulator.workloads.proxy import Configuration, Files
 from emulator.workloads.runtime import NodeSite, PodRuntime, UnknownPodError
 from emulator.workloads.servers.program import ClusterAccess
 from emulator.workloads.status import interrupted_status
@@ -33,7 +34,14 @@ _REFERRED_TO = frozenset({"Pod", "ConfigMap", "Secret", "Node"})
 class Kubelets:
     """Runs the pods of all nodes."""
 
-    def __init__(self, run_dir: Path, store: Store, dns: Dns, has_synced: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        store: Store,
+        dns: Dns,
+        has_synced: Callable[[], bool],
+        proxies: Configuration,
+    ) -> None:
         self._store = store
         self._reports = True
         self._said: dict[str, JsonObject] = {}
@@ -46,6 +54,7 @@ class Kubelets:
             scratch=_SCRATCH,
             dns=dns,
             cluster=ClusterAccess(store, lambda: store.resource_version, has_synced),
+            configuration=proxies,
         )
 
     def recall(self) -> None:
@@ -95,6 +104,10 @@ class Kubelets:
     async def stop(self, pod: JsonObject, grace_seconds: float) -> None:
         """End them; returns when nothing of the pod runs any more."""
         await self._runtime.stop(pod, grace_seconds)
+
+    async def configure(self, pod: JsonObject, container: str, files: Files) -> str:
+        """Give the ingress proxy in a container another configuration; what is wrong with it, if anything."""
+        return await self._runtime.configure(pod, container, files)
 
     async def exec_argv(
         self, key: Key, container: str | None, command: Sequence[str], *, tty: bool

@@ -41,6 +41,8 @@ class Readiness:
     seconds: float = 0.0
     impossible: str = ""
     """Why this machine will never get there, whatever the objects; empty when it may."""
+    remarks: tuple[str, ...] = ()
+    """What is in force as far as it goes, and does less than whoever wrote it will expect."""
 
     def as_json(self) -> JsonObject:
         """The answer of `GET /mininetes/v1/ready`."""
@@ -50,6 +52,7 @@ class Readiness:
             "failing": list(self.failing),
             "seconds": round(self.seconds, 3),
             "impossible": self.impossible,
+            "remarks": list(self.remarks),
         }
 
     @classmethod
@@ -61,6 +64,7 @@ class Readiness:
             tuple(answer.get("failing", ())),
             float(answer.get("seconds", 0.0)),
             str(answer.get("impossible", "")),
+            tuple(answer.get("remarks", ())),
         )
 
 

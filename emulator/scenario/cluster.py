@@ -23,6 +23,8 @@ class Readiness(Protocol):
     def failing(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def seconds(self) -> float: ...  # noqa: D102
+    @property
+    def remarks(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 class Applied(Protocol):

@@ -43,6 +43,8 @@ from emulator.workloads.toolbox import SERVERS as SERVER_TOOLS
 from emulator.workloads.volumes import Volumes
 
 DOOR = "door"
+PROXY = "proxy"
+PROXY_CONFIGURATION, PROXY_SOCKETS = "/etc/haproxy", "/run/haproxy"
 
 _GRANTABLE = DEFAULT_CAPABILITIES | {
     int(capability)
@@ -79,6 +81,8 @@ class Blueprint:
     files: Mapping[Path, str]
     """What has to be in files outside before the container's first process starts."""
     termination_log: Path
+    proxy: Path | None
+    """Where the ingress proxy's configuration and sockets are kept; None for any other container."""
     door: Path
     """The socket at which a container that has servers asks for one."""
     ports: tuple[Declared, ...]
@@ -146,14 +150,7 @@ class Workshop:
         credentials, notices = _credentials(pod, container)
         own = self.directory / "containers" / container["name"]
         hostname = _kernel_hostname(pod, self.dns.domain)
-        home = {"HOME": "/" if credentials.uid else "/root"}
-        defaults = {
-            "PATH": PATH,
-            "HOSTNAME": hostname,
-            **home,
-            **({"TERM": "xterm"} if container.get("tty") else {}),
-        }
-        expanded = {**defaults, **links}
+        expanded = {**_usual_variables(container, hostname, credentials), **links}
         directory = container.get("workingDir") or "/"
         available = _Availability(mounts, expanded["PATH"], directory)
         chosen = plan(
@@ -163,6 +160,7 @@ class Workshop:
             interactive=bool(container.get("stdin")),
             available=available,
         )
+        expanded |= {"NOTIFY_SOCKET": f"{PROXY_SOCKETS}/notify"} if _is_proxy(chosen) else {}
         expanded["PATH"] = ":".join((*_first_programs(chosen), EVERYWHERE, expanded["PATH"]))
         termination_log = own / "termination-log"
         managed = self._managed_files(pod, hostname, mounts)
@@ -175,6 +173,7 @@ class Workshop:
                 *(Mount(str(directory), target) for target, directory in writable.items()),
                 *self._tools(),
                 *self._servers(chosen, own / DOOR),
+                *_proxy_mounts(chosen, own / PROXY),
                 Mount(
                     str(termination_log), container.get("terminationMessagePath") or "/dev/termination-log"
                 ),
@@ -191,6 +190,7 @@ class Workshop:
                 **{page: chosen.writable[target] for target, page in _pages(writable)},
             },
             termination_log=termination_log,
+            proxy=own / PROXY if _is_proxy(chosen) else None,
             door=own / DOOR,
             ports=ports_of(pod, container, self.objects),
             notices=notices,
@@ -229,6 +229,24 @@ def _kernel_hostname(pod: JsonObject, domain: str) -> str:
             f"({LONGEST_HOSTNAME} characters is the max, {len(hostname)} characters requested)"
         )
     return hostname
+
+
+def _usual_variables(container: JsonObject, hostname: str, credentials: Credentials) -> dict[str, str]:
+    """What every container finds in its environment."""
+    home = "/" if credentials.uid else "/root"
+    terminal = {"TERM": "xterm"} if container.get("tty") else {}
+    return {"PATH": PATH, "HOSTNAME": hostname, "HOME": home, **terminal}
+
+
+def _is_proxy(chosen: Plan) -> bool:
+    return isinstance(chosen, Run) and chosen.configured
+
+
+def _proxy_mounts(chosen: Plan, home: Path) -> Iterator[Mount]:
+    """Its configuration, which it can only read, and the sockets over which it is spoken to."""
+    if _is_proxy(chosen):
+        yield Mount(str(home / "etc"), PROXY_CONFIGURATION, read_only=True)
+        yield Mount(str(home / "run"), PROXY_SOCKETS)
 
 
 def _first_programs(chosen: Plan) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
-from emulator.workloads.images import IMAGES, Server, Tools
+from emulator.workloads.images import IMAGES, Proxy, Server, Tools
 
 _INTRODUCTION = """# Images
 
@@ -57,15 +57,17 @@ def _servers() -> Iterator[str]:
 def _tools() -> Iterator[str]:
     yield from ("## Tools", "", "| image | without a command it runs | applets |", "|---|---|---|")
     for names, image in _grouped():
+        if isinstance(image, Proxy):
+            yield f"| {names} | `haproxy`, configured from the Ingresses of its class | |"
         if isinstance(image, Tools):
             words = " ".join((*image.entrypoint, *image.default))
             applets = "busybox first in PATH" if image.busybox else ""
             yield f"| {names} | `{words}` | {applets} |"
 
 
-def _grouped() -> Iterator[tuple[str, Server | Tools]]:
+def _grouped() -> Iterator[tuple[str, Server | Tools | Proxy]]:
     """Every entry once, with all names of images that run the same."""
-    images: dict[object, Server | Tools] = {}
+    images: dict[object, Server | Tools | Proxy] = {}
     names: dict[object, list[str]] = {}
     for name, image in IMAGES.items():
         same: object = image.program if isinstance(image, Server) else image

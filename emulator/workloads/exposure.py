@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from emulator.api.objects import JsonObject
-from emulator.workloads.images import image_names
+from emulator.cluster.images import image_names
 from emulator.workloads.references import Objects
 from emulator.workloads.servers.program import Declared
 

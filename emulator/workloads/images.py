@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from emulator.cluster.images import image_names
+from emulator.cluster.ingress.controllers import FLAVOURS
 from emulator.workloads.servers import agnhost, databases, web
 from emulator.workloads.servers.names import coredns
 from emulator.workloads.servers.program import ProgramFactory
@@ -37,6 +39,13 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """HAProxy, configured from Ingresses: see `emulator.workloads.proxy`."""
+
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
     """Play a program in this process."""
 
@@ -57,6 +66,8 @@ class Run:
     writable: Mapping[str, str]
     has_servers: bool = False
     """Server programs of the table can be started by their names."""
+    configured: bool = False
+    """It is the ingress proxy, whose configuration comes from outside the container."""
 
 
 Plan = Serve | Run
@@ -99,10 +110,12 @@ _REDIS = _server(databases.redis, "redis-server", "valkey-server")
 _POSTGRES = _server(databases.postgres, "postgres")
 _MYSQL = _server(databases.mysql, "mysqld", "mariadbd")
 _MONGO = _server(databases.silent(27017), "mongod")
+_PROXY = Proxy(("haproxy", "-Ws", "-f", "/etc/haproxy/current/haproxy.cfg", "-S", "/run/haproxy/master.sock"))
 _BUSYBOX = Tools(busybox=True)
 _SHELL = Tools(default=("bash",))
 
-IMAGES: Mapping[str, Server | Tools] = {
+IMAGES: Mapping[str, Server | Tools | Proxy] = {
+    **dict.fromkeys(FLAVOURS, _PROXY),
     "agnhost": _AGNHOST,
     "pause": _PAUSE,
     "nginx": _NGINX,
@@ -151,6 +164,8 @@ IMAGES: Mapping[str, Server | Tools] = {
     "iperf": Tools(entrypoint=("iperf",), default=("-s",)),
     "iperf3": Tools(entrypoint=("iperf3",), default=("-s",)),
     "socat": Tools(entrypoint=("socat",), default=()),
+    "haproxy": Tools(entrypoint=("haproxy", "-db", "-f"), default=("/usr/local/etc/haproxy/haproxy.cfg",)),
+    "kube-webhook-certgen": Tools(entrypoint=("true",), default=()),
     "hello-world": Tools(default=("echo", "Hello from the emulator!")),
 }
 """By repository name, or by organisation and name where the name alone would mislead."""
@@ -163,16 +178,9 @@ _BY_EXECUTABLE: Mapping[str, Server] = {
 }
 
 
-def image_named(reference: str) -> Server | Tools | None:
+def image_named(reference: str) -> Server | Tools | Proxy | None:
     """The table's entry for an image reference, whatever its registry, tag or digest."""
     return next((IMAGES[name] for name in image_names(reference) if name in IMAGES), None)
-
-
-def image_names(reference: str) -> tuple[str, str]:
-    """The names by which tables know an image: with its organisation, and without."""
-    parts = reference.partition("@")[0].split("/")
-    parts[-1] = parts[-1].partition(":")[0]
-    return "/".join(parts[-2:]), parts[-1]
 
 
 def server_named(executable: str) -> Server | None:
@@ -200,6 +208,8 @@ def plan(
     """
     image = image_named(reference)
     writable = image.writable if isinstance(image, Server) else {}
+    if isinstance(image, Proxy) and not (command and available(command[0])):
+        return Run(image.argv, busybox=False, writable={}, configured=True)
     if command:
         return _of_command(image, (*command, *arguments), writable, available)
     if isinstance(image, Server):
@@ -213,7 +223,7 @@ def plan(
 
 
 def _of_command(
-    image: Server | Tools | None,
+    image: Server | Tools | Proxy | None,
     argv: tuple[str, ...],
     writable: Mapping[str, str],
     available: Callable[[str], bool],

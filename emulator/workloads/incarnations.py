@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -57,6 +57,11 @@ class Incarnation(Protocol):
         """Ask it to stop, insist after `grace` seconds, and return when it has ended."""
 
 
+def unconfigured(_pod: JsonObject, _container: str) -> Mapping[str, str]:
+    """A `Place.configuration` where no ingress proxy runs."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where containers of a pod run, and with what."""
@@ -65,6 +70,8 @@ class Place:
     node: str
     containers: Containers
     cluster: ClusterAccess
+    configuration: Callable[[JsonObject, str], Mapping[str, str]] = unconfigured
+    """The files that the ingress proxy in a pod's container is to start with."""
 
 
 class CommandRun:

@@ -13,8 +13,9 @@ from emulator.api.objects import JsonObject, Key
 from emulator.workloads.blueprint import Workshop
 from emulator.workloads.containers import Containers, StartError, python_argv
 from emulator.workloads.hosts import Dns
-from emulator.workloads.incarnations import Place
+from emulator.workloads.incarnations import Place, unconfigured
 from emulator.workloads.pods import EventSink, PodWorker, StatusSink
+from emulator.workloads.proxy import Configuration, Files
 from emulator.workloads.references import Objects
 from emulator.workloads.servers.program import ClusterAccess
 from emulator.workloads.spec import encode
@@ -62,6 +63,7 @@ class PodRuntime:
         timing: Timing | None = None,
         dns: Dns | None = None,
         cluster: ClusterAccess | None = None,
+        configuration: Configuration = unconfigured,
     ) -> None:
         self._logs = run_dir.resolve() / "logs"
         self._scratch = (scratch or run_dir).resolve() / "pods"
@@ -71,6 +73,7 @@ class PodRuntime:
         self._timing = timing or Timing()
         self._dns = dns or Dns()
         self._cluster = cluster or _unchanging(objects)
+        self._configuration = configuration
         self._pods: dict[str, PodWorker] = {}
         self._containers: Containers | None = None
 
@@ -102,7 +105,7 @@ class PodRuntime:
         volumes = Volumes(directory / "volumes", pod, self._objects)
         logs = self._log_directory(pod)
         workshop = Workshop(directory, logs, self._tools, self._objects, volumes, self._dns)
-        place = Place(netns, node.name, self._containers, self._cluster)
+        place = Place(netns, node.name, self._containers, self._cluster, self._configuration)
         worker = PodWorker(
             pod, place, node.netns, workshop, volumes, self._timing, self._on_status, self._on_event
         )
@@ -130,6 +133,17 @@ class PodRuntime:
         """Tell of a new, changed or deleted ConfigMap or Secret."""
         for worker in self._pods.values():
             worker.object_changed(key)
+
+    async def configure(self, pod: JsonObject, container: str, files: Files) -> str:
+        """Give the ingress proxy in a container another configuration, in force when this returns.
+
+        Returns what is wrong with it, and empty when nothing is, or when no proxy runs there now.
+        """
+        worker = self._pods.get(pod["metadata"]["uid"])
+        try:
+            return await worker.container(container).configure(files) if worker is not None else ""
+        except KeyError:
+            return ""
 
     def forget_others(self, uids: Iterable[str]) -> None:
         """Remove what an earlier engine left of pods that are not among `uids`."""

@@ -18,6 +18,7 @@ from emulator.workloads.images import Run
 from emulator.workloads.incarnations import CommandRun, Exit, Incarnation, Place, ServedRun, run_and_read
 from emulator.workloads.logs import Log
 from emulator.workloads.probing import ProbeError, Schedule, Target, attempt, until_listening, watch
+from emulator.workloads.proxy import Files, ProxyRun
 from emulator.workloads.records import Record, Running, Terminated, Waiting
 
 _HOOK_SECONDS = 30.0
@@ -114,6 +115,14 @@ class ContainerWorker:
             raise StartError("container not running")
         return await self._incarnation.process()
 
+    async def configure(self, files: Files) -> str:
+        """Give the ingress proxy in it another configuration; what is wrong with it, empty if nothing.
+
+        One that does not run yet starts with the configuration of that time.
+        """
+        incarnation = self._incarnation
+        return await incarnation.configure(files) if isinstance(incarnation, ProxyRun) else ""
+
     @property
     def blueprint(self) -> Blueprint | None:
         """What its present or last run was made from."""
@@ -166,14 +175,18 @@ class ContainerWorker:
         return exited
 
     def _new_run(self, blueprint: Blueprint, log: Log) -> Incarnation:
-        kind = CommandRun if isinstance(blueprint.plan, Run) else ServedRun
+        if blueprint.proxy is not None:
+            kind: type[CommandRun | ServedRun] = ProxyRun
+        else:
+            kind = CommandRun if isinstance(blueprint.plan, Run) else ServedRun
         return kind(self._host.pod, self._container, self._host.place, blueprint, log)
 
     def _begin(self, incarnation: Incarnation, probes: list[asyncio.Task[None]]) -> None:
         """It runs: tell so, and start looking after it."""
         container = self._container
         started = "startupProbe" not in container
-        ports = self._awaited_ports() if isinstance(incarnation, CommandRun) else ()
+        is_command = isinstance(incarnation, CommandRun) and not isinstance(incarnation, ProxyRun)
+        ports = self._awaited_ports() if is_command else ()
         ready = started and "readinessProbe" not in container and not ports
         self.record = replace(self.record, started=started, ready=ready)
         self._become(Running(self._began))

@@ -18,6 +18,7 @@ class Readiness:
     missing: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     seconds: float = 0.1
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

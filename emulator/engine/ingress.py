@@ -1,0 +1,113 @@
+"""Ingress controllers: keeps the proxies in their pods at what the objects say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+
+from emulator.api.objects import JsonObject
+from emulator.api.store import Store
+from emulator.api.watch import Event
+from emulator.cluster.ingress.controllers import Controller, controllers, controllers_in
+from emulator.cluster.ingress.haproxy import Listening, configuration
+from emulator.cluster.ingress.routing import route
+from emulator.cluster.pods import addresses
+from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.wiring import Wiring
+from emulator.engine.pulse import Pulse
+from emulator.workloads.proxy import Files
+
+log = logging.getLogger(__name__)
+
+_KINDS = frozenset({"Pod", "Ingress", "IngressClass", "Service", "EndpointSlice", "Secret"})
+_ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
+
+Configure = Callable[[JsonObject, str, Files], Awaitable[str]]
+"""Gives the proxy in a pod's container its files; returns what is wrong with them, empty when nothing is."""
+
+
+class IngressProxies:
+    """Follows the objects; a change is in force when `missing` no longer names it."""
+
+    def __init__(self, store: Store, wiring: Wiring, pulse: Pulse) -> None:
+        self._store = store
+        self._wiring = wiring
+        self._pulse = pulse
+        self._wanted_version = 0
+        self._version = 0
+        self._refused: dict[str, str] = {}
+        """Place of a controller's pod → why HAProxy did not take its newest configuration."""
+
+    async def run(self, configure: Configure) -> None:
+        """Follow the store for ever."""
+        watch = self._store.watch(_KINDS)
+        while True:
+            version = self._store.resource_version
+            found = controllers(self._snapshot())
+            if found:
+                await asyncio.gather(*(self._bring(one, configure) for one in found))
+            self._version = version
+            self._refused = {
+                place: why for place, why in self._refused.items() if place in map(_place, found)
+            }
+            self._pulse.beat()
+            await watch.batch()
+
+    def note(self, event: Event) -> None:
+        """Something has changed: it may be something that proxies have to be told."""
+        if event.object["kind"] in _KINDS:
+            self._wanted_version = event.resource_version
+
+    def files(self, pod: JsonObject, container: str) -> Files:
+        """The configuration of the proxy in a container, as the objects are now."""
+        controller = next(one for one in controllers_in(pod) if one.container == container)
+        routed = route(self._snapshot(), controller, datetime.now(UTC))
+        listening = Listening(
+            tuple(_ANY_ADDRESS[version] for version in sorted({one.version for one in addresses(pod)})),
+            controller.http,
+            controller.https,
+            controller.health,
+            self._default_certificate,
+        )
+        return configuration(routed.routing, listening)
+
+    def missing(self) -> Iterator[str]:
+        """What readiness waits for."""
+        if self._version < self._wanted_version and controllers(self._snapshot()):
+            yield "an ingress controller has not taken the latest configuration"
+
+    def refused(self) -> Iterator[str]:
+        """Configurations that HAProxy did not take, which is a mistake of ours; the last good ones stay."""
+        for place, why in self._refused.items():
+            said = "HAProxy refuses its new configuration, the last good one stays"
+            yield f"ingress controller {place}: {said}: {why}"
+
+    async def _bring(self, controller: Controller, configure: Configure) -> None:
+        place = _place(controller)
+        why = await configure(
+            controller.pod, controller.container, self.files(controller.pod, controller.container)
+        )
+        if why:
+            log.error("%s: configuration refused: %s", place, why)
+            self._refused[place] = why
+        else:
+            self._refused.pop(place, None)
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._store.objects(), self._wiring)
+
+    @cached_property
+    def _default_certificate(self) -> str:
+        """What is shown for names that no Ingress has a certificate for; made when first wanted."""
+        from emulator.cluster.ingress.selfsigned import self_signed
+
+        certificate, key = self_signed(["ingress.local"], datetime.now(UTC), "Ingress controller default")
+        return certificate + key
+
+
+def _place(controller: Controller) -> str:
+    metadata = controller.pod["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}"
