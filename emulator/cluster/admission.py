@@ -16,8 +16,8 @@ from emulator.api.kinds import kind_named
 from emulator.api.objects import JsonObject, Path, copy_json
 from emulator.cluster.bands import address, address_band
 from emulator.cluster.families import settle_families
-from emulator.cluster.node_life import with_default_tolerations
 from emulator.cluster.ingress.classes import with_default_class
+from emulator.cluster.node_life import with_default_tolerations
 from emulator.cluster.node_ports import NodePorts, exhausted, held_node_ports
 from emulator.cluster.service_ranges import refused_ranges, reserved, service_ranges
 from emulator.cluster.state import MAX_SERVICE_PORT_ID, PORT_IDS, cluster_ips, port_key, recorded_ids
@@ -43,7 +43,7 @@ class Admission:
 
     def admit(self, old: JsonObject | None, new: JsonObject) -> JsonObject:
         """The object to store: `new` itself, or for a Service a copy with everything allocated, for a new
-        pod one with the tolerations that every pod has.
+        pod one with the tolerations that every pod has, for a new Ingress one with the default class.
 
         Raises ApiError 422 for what cannot be allocated, and 500 where nothing is left to allocate, in the
         API server's words.
@@ -52,6 +52,8 @@ class Admission:
             raise invalid_object(kind_named("ServiceCIDR"), new["metadata"]["name"], found)
         if new["kind"] == "Pod" and old is None:
             return with_default_tolerations(new)
+        if new["kind"] == "Ingress" and old is None:
+            return with_default_class(new, self._stored("IngressClass"))
         return new if new["kind"] != "Service" else self._service(old, new)
 
     def _service(self, old: JsonObject | None, new: JsonObject) -> JsonObject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from emulator.api.errors import forbidden_action, invalid_object
 from emulator.api.findings import invalid
@@ -29,16 +29,12 @@ def is_default(ingress_class: JsonObject) -> bool:
     return (ingress_class["metadata"].get("annotations") or {}).get(DEFAULT) == "true"
 
 
-def settle_class(
-    old: JsonObject | None, new: JsonObject, classes: Callable[[], Iterable[JsonObject]]
-) -> JsonObject:
-    """A new Ingress without a class gets the default one; everything else is as it was.
+def with_default_class(new: JsonObject, classes: Iterable[JsonObject]) -> JsonObject:
+    """A new Ingress, with the default class when it names none.
 
-    Raises ApiError: 403 when there are several defaults, 422 when a new Ingress names its class in both
-    ways, as the API server's admission `DefaultIngressClass` and its validation of new Ingresses do.
+    Raises ApiError: 403 when there are several defaults, 422 when the Ingress names its class in both ways,
+    as the API server's admission `DefaultIngressClass` and its validation of new Ingresses do.
     """
-    if new["kind"] != "Ingress" or old is not None:
-        return new
     annotated, named = legacy_class_of(new), new["spec"].get("ingressClassName")
     if annotated and named:
         path = ("metadata", "annotations", ANNOTATION)
@@ -46,7 +42,7 @@ def settle_class(
         raise invalid_object(kind_named("Ingress"), new["metadata"]["name"], [finding])
     if annotated or named:
         return new
-    defaults = [one["metadata"]["name"] for one in classes() if is_default(one)]
+    defaults = [one["metadata"]["name"] for one in classes if is_default(one)]
     if len(defaults) > 1:
         why = (
             f"Internal error occurred: {len(defaults)} default IngressClasses were found, only 1 allowed "

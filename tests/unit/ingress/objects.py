@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from emulator.api.objects import JsonObject
-from emulator.cluster.ingress.classes import settle_class
 from emulator.cluster.ingress.controllers import OWN_IMAGE, OWN_NAME, controllers
 from emulator.cluster.ingress.model import Routed, Routing, Site
 from emulator.cluster.ingress.routing import route
@@ -57,12 +56,8 @@ class IngressLab(Lab):
 
     def __init__(self, *objects: JsonObject, services: Sequence[str] = ("a", "b")) -> None:
         super().__init__()
-        self.store.admit = self._admit
         backends = [one for name in services for one in (service(name), pod(name))]
         self.run(ingress_class(), controller_pod(), *backends, *objects)
-
-    def _admit(self, old: JsonObject | None, new: JsonObject) -> JsonObject:
-        return settle_class(old, self.admission.admit(old, new), lambda: self.store.list("IngressClass"))
 
     def routed(self) -> Routed:
         snapshot = self.snapshot()

@@ -39,7 +39,7 @@ def test_behind_a_cluster_ip_that() -> None:
 
 
 def test_behind_a_load_balancer_its_address() -> None:
-    lab = IngressLab(ingress("x", EVERYTHING), front(type="LoadBalancer"))
+    lab = IngressLab(ingress("x", EVERYTHING), front(type="LoadBalancer", loadBalancerClass="example.com/lb"))
     balancer = lab.get("Service", "front")
     status = {"loadBalancer": {"ingress": [{"ip": "203.0.113.9", "ipMode": "VIP"}]}}
     lab.store.replace_status({**balancer, "status": status})
