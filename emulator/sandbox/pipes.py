@@ -34,7 +34,7 @@ class Rendezvous:
         return message
 
     def hear_from(self, speaker: int) -> bytes:
-        """Wait for the next message of the process whose pidfd is `speaker`; raises EOFError when it is dead."""
+        """Wait for the next message of the process with pidfd `speaker`. Raises EOFError when it is dead."""
         poll = select.poll()
         for fd in (self.end.fileno(), speaker):
             poll.register(fd, select.POLLIN)

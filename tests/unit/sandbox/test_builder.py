@@ -16,7 +16,7 @@ NO_MAPS = ((), ())
 
 
 def builder(life: Callable[[Rendezvous], NoReturn]) -> tuple[int, Rendezvous]:
-    """A child with that life, which like the real one shares its end of the rendezvous with a child of its own."""
+    """A child with that life, which like the real one shares its end of the rendezvous with its own child."""
     ours, theirs = Rendezvous.pair()
     pid = os.fork()
     if pid == 0:
