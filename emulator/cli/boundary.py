@@ -19,7 +19,7 @@ _CODES: dict[str, ExitCode] = {
     "emulator.api.client.ClusterUnreachableError": ExitCode.BUG,
     "emulator.api.load.ManifestError": ExitCode.USAGE,
     "emulator.cluster.specs.TopologyError": ExitCode.USAGE,
-    "emulator.engine.client.ClusterError": ExitCode.USAGE,
+    "emulator.engine.results.ClusterError": ExitCode.USAGE,
     "emulator.sandbox.errors.SandboxError": ExitCode.CANNOT_RUN,
     "emulator.cluster.places.PlaceError": ExitCode.USAGE,
     "subprocess.TimeoutExpired": ExitCode.NOT_AS_EXPECTED,

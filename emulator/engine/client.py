@@ -22,25 +22,13 @@ from emulator.api.objects import JsonObject, Key, key_of
 from emulator.cluster.places import MACHINES, parse_place
 from emulator.engine.manifests import Manifests, read, settled
 from emulator.engine.readiness import Readiness
-from emulator.engine.results import Applied, Finished
+from emulator.engine.results import Applied, ClusterNotFound, Finished
 
 DEFAULT_TOPOLOGY = "three-node"
 DEFAULT_NAME = "default"
 
 _INTERRUPTIBLE = ("env", "--default-signal=INT")
 """Before a command in the sandbox: what leads there ignores Ctrl-C, and the command would inherit that."""
-
-
-class ClusterError(Exception):
-    """A request that a cluster cannot fulfil; `hint` says what to do instead."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-class ClusterNotFound(ClusterError):  # noqa: N818 - the name that users catch
-    """No cluster of that name runs."""
 
 
 class Cluster:
@@ -271,6 +259,20 @@ class Cluster:
         }
         given = {field: value for field, value in body.items() if value is not None}
         answer: JsonObject = self._client.request("POST", "/mininetes/v1/probe", given)
+        return answer
+
+    def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
+        """Begin a steady load and return its id. Raises ApiError.
+
+        A stream is `{"from", "to", "port", "rate"}`, perhaps with `http` (a path), `family`, `timeout`.
+        """
+        body = {"streams": [dict(stream) for stream in streams], "namespace": namespace}
+        return str(self._client.request("POST", "/mininetes/v1/loads", body)["load"])
+
+    def stop_load(self, load: str, *, records: bool = False) -> JsonObject:
+        """End a load; the answer is the `Load` contract, with `records` all requests. Raises ApiError 404."""
+        path = f"/mininetes/v1/loads/{load}{'?records=true' if records else ''}"
+        answer: JsonObject = self._client.request("DELETE", path)
         return answer
 
     def capture(

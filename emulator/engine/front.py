@@ -18,6 +18,7 @@ from emulator.engine import probing
 from emulator.engine.capturing import capture
 from emulator.engine.daemon import Engine
 from emulator.engine.entering import place_argv
+from emulator.engine.loading import Loads
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PREFIX = "/mininetes/v1"
@@ -34,6 +35,8 @@ def make_front(engine: Engine) -> web.Application:
     app.router.add_post(f"{_PREFIX}/programmed", routes.programmed)
     app.router.add_post(f"{_PREFIX}/probe", routes.probe)
     app.router.add_post(f"{_PREFIX}/capture", routes.capture)
+    app.router.add_post(f"{_PREFIX}/loads", routes.start_load)
+    app.router.add_delete(f"{_PREFIX}/loads/{{name}}", routes.stop_load)
     app.router.add_post(f"{_PREFIX}/exec-argv", routes.exec_argv)
     app.router.add_get(f"{_PREFIX}/logs/{{namespace}}/{{pod}}", routes.logs)
     return app
@@ -44,6 +47,7 @@ class _Routes:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._loads = Loads()
 
     @property
     def notice_controller(self) -> Any:
@@ -100,6 +104,15 @@ class _Routes:
     async def capture(self, request: web.Request) -> web.StreamResponse:
         """Packets as they pass, a JSON value a line."""
         return await _lines(request, capture(self._engine.snapshot(), await _body(request)))
+
+    async def start_load(self, request: web.Request) -> web.Response:
+        """Begin a steady load."""
+        return web.json_response({"load": self._loads.start(self._engine.snapshot(), await _body(request))})
+
+    async def stop_load(self, request: web.Request) -> web.Response:
+        """End it and report."""
+        records = request.query.get("records") == "true"
+        return web.json_response(await self._loads.stop(request.match_info["name"], records=records))
 
     async def exec_argv(self, request: web.Request) -> web.Response:
         """The command that, run in the sandbox, runs a command in a container."""

@@ -77,6 +77,11 @@ async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> Jso
     return report
 
 
+def request_in(snapshot: Snapshot, chart: Map, body: JsonObject) -> ProbeRequest:
+    """What the words of a request mean, names aside. Raises PlaceError, RequestError, UnknownPlaceError."""
+    return _Question.of(snapshot, chart, body).request()
+
+
 @dataclass(slots=True)
 class _Question:
     """A probe as it is asked for; where its target is a name, what has been found of that."""

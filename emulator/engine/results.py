@@ -1,4 +1,4 @@
-"""What a client is told: the fate of objects, and of commands in pods."""
+"""What a client is told: the fate of objects and of commands in pods, and what cannot be done."""
 
 from __future__ import annotations
 
@@ -24,3 +24,15 @@ class Finished:
     exit_code: int
     stdout: str
     stderr: str
+
+
+class ClusterError(Exception):
+    """A request that a cluster cannot fulfil; `hint` says what to do instead."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ClusterNotFound(ClusterError):  # noqa: N818 - the name that users catch
+    """No cluster of that name runs."""

@@ -8,14 +8,36 @@ which leaves no thread behind that could be in the wrong namespace.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from emulator.linux.namespaces import enter_netns
+from emulator.linux.namespaces import Namespace, enter_netns, setns
 
 T = TypeVar("T")
+
+
+@contextmanager
+def inside(netns: Path | None) -> Iterator[None]:
+    """Be in a network namespace for a moment, in which nothing may be awaited (None: stay).
+
+    Quicker than a thread, and safe because nothing else can run on this one meanwhile. Raises OSError.
+    """
+    if netns is None:
+        yield
+        return
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter_netns(netns)
+        try:
+            yield
+        finally:
+            setns(here, Namespace.NET)
+    finally:
+        os.close(here)
 
 
 async def within(netns: Path | None, work: Callable[[], T]) -> T:

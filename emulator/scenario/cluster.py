@@ -137,6 +137,12 @@ class LiveCluster(Protocol):
     ) -> JsonObject:
         """Send real traffic; the answer is the `Probe` contract."""
 
+    def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
+        """Begin a steady load and return its id."""
+
+    def stop_load(self, load: str, *, records: bool = False) -> JsonObject:
+        """End a load; the answer is the `Load` contract."""
+
     def exec(
         self, pod: str, command: Sequence[str], container: str | None = None, timeout: float = 60.0
     ) -> Finished:

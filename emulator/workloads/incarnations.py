@@ -198,8 +198,11 @@ class ServedRun:
         return await asyncio.shield(self._holding)
 
     async def end(self, grace: float) -> None:
-        """Go on serving for as long as the program lingers, then close."""
-        await asyncio.wait({self.exited}, timeout=min(self._program.linger, grace))
+        """Go on serving for as long as the program lingers, finish what is begun, then close."""
+        linger = min(self._program.linger, grace)
+        await asyncio.wait({self.exited}, timeout=linger)
+        if self._serving is not None and not self.exited.done():
+            await self._serving.finish(grace - linger)
         await self._leave(self._program.exit_status)
 
     async def _hold(self) -> Process:

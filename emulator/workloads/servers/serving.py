@@ -33,6 +33,7 @@ from emulator.workloads.servers.program import (
     Response,
     StreamListener,
 )
+from emulator.workloads.servers.visits import Visits
 
 _BACKLOG = 1024
 _LARGEST_BODY = 16 * 2**20
@@ -69,6 +70,7 @@ class Serving:
         self._closers: list[Callable[[], None]] = []
         self._web: list[web.Server] = []
         self._conversations: set[asyncio.Future[None]] = set()
+        self._visits = Visits()
 
     @classmethod
     async def start(cls, program: Program, netns: Path) -> Serving:
@@ -90,6 +92,10 @@ class Serving:
             await serving._serve(listener, opened)
         return serving
 
+    async def finish(self, seconds: float) -> None:
+        """Serve those who are here or on their way, for `seconds` at most."""
+        await self._visits.over(seconds)
+
     async def close(self) -> None:
         """Stop listening and end all conversations."""
         for close in self._closers:
@@ -102,18 +108,30 @@ class Serving:
     async def _serve(self, listener: Listener, opened: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         if isinstance(listener, DatagramListener):
-            loop.add_reader(opened, partial(_answer_datagrams, opened, listener, self._later))
+            loop.add_reader(opened, partial(self._receive, opened, listener))
             self._closers.append(partial(_stop_reading, loop, opened))
             return
         if isinstance(listener, HttpListener):
-            http = web.Server(partial(_answer_request, listener), access_log=None)
+            http = web.Server(partial(self._answer, listener), access_log=None)
             self._web.append(http)
-            server = await loop.create_server(http, sock=opened, backlog=_BACKLOG)
+            server = await loop.create_server(partial(self._greet, http), sock=opened, backlog=_BACKLOG)
         else:
             server = await asyncio.start_server(
                 partial(self._converse, listener), sock=opened, backlog=_BACKLOG
             )
         self._closers.append(server.close)
+
+    def _greet(self, server: web.Server) -> asyncio.BaseProtocol:
+        self._visits.seen()
+        return server()
+
+    async def _answer(self, listener: HttpListener, request: web.BaseRequest) -> web.StreamResponse:
+        with self._visits.visit():
+            return await _answer_request(listener, request)
+
+    def _receive(self, opened: socket.socket, listener: DatagramListener) -> None:
+        self._visits.seen()
+        _answer_datagrams(opened, listener, self._later)
 
     def _later(self, sending: Awaitable[None]) -> None:
         """See to an answer that takes its time."""
@@ -128,8 +146,9 @@ class Serving:
         assert task is not None
         self._conversations.add(task)
         try:
-            await listener.handler(reader, writer, _peer(writer.get_extra_info("peername")))
-            await writer.drain()
+            with self._visits.visit():
+                await listener.handler(reader, writer, _peer(writer.get_extra_info("peername")))
+                await writer.drain()
         except (OSError, EOFError, asyncio.CancelledError):
             # The other side left, or the container ends; either way nobody listens any more.
             return
