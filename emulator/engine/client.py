@@ -269,9 +269,12 @@ class Cluster:
         body = {"streams": [dict(stream) for stream in streams], "namespace": namespace}
         return str(self._client.request("POST", "/mininetes/v1/loads", body)["load"])
 
-    def stop_load(self, load: str, *, records: bool = False) -> JsonObject:
-        """End a load; the answer is the `Load` contract, with `records` all requests. Raises ApiError 404."""
-        path = f"/mininetes/v1/loads/{load}{'?records=true' if records else ''}"
+    def stop_load(self, load: str, sent: int = 0, *, records: bool = False) -> JsonObject:
+        """End a load once it has made `sent` requests; the answer is the `Load` contract.
+
+        `records` adds all requests. Raises ApiError 404.
+        """
+        path = f"/mininetes/v1/loads/{load}?{urlencode({'sent': sent, 'records': str(records).lower()})}"
         answer: JsonObject = self._client.request("DELETE", path)
         return answer
 

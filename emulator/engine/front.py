@@ -112,7 +112,10 @@ class _Routes:
     async def stop_load(self, request: web.Request) -> web.Response:
         """End it and report."""
         records = request.query.get("records") == "true"
-        return web.json_response(await self._loads.stop(request.match_info["name"], records=records))
+        at_least = int(_number(request.query, "sent", 0))
+        return web.json_response(
+            await self._loads.stop(request.match_info["name"], at_least, records=records)
+        )
 
     async def exec_argv(self, request: web.Request) -> web.Response:
         """The command that, run in the sandbox, runs a command in a container."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 from emulator.api.errors import ApiError, bad_request
@@ -29,7 +28,7 @@ class Loads:
         """Answer `POST /mininetes/v1/loads`: begin, and return the load's id. Raises ApiError."""
         try:
             chart = Map.of(snapshot)
-            streams = [stream for one in body["streams"] for stream in _streams(chart, body, one)]
+            streams = [_stream(snapshot, chart, body, one) for one in body["streams"]]
             if not streams:
                 raise RequestError("a load needs at least one stream")
         except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:
@@ -41,29 +40,30 @@ class Loads:
         load.start()
         return name
 
-    async def stop(self, name: str, *, records: bool) -> JsonObject:
-        """End a load and tell what became of its requests. Raises ApiError 404."""
+    async def stop(self, name: str, at_least: int, *, records: bool) -> JsonObject:
+        """End a load, not before it has made `at_least` so many requests, and tell what became of them.
+
+        Raises ApiError 404.
+        """
         load = self._under_way.pop(name, None)
         if load is None:
             raise ApiError(404, "NotFound", f"no load {name} is under way (a restarted engine forgets loads)")
-        return (await load.stop()).as_json(records=records)
+        return (await load.stop(at_least)).as_json(records=records)
 
 
-def _streams(chart: Map, body: JsonObject, asked: JsonObject) -> Iterator[Stream]:
-    """The stream that `asked` means; without a family, one for each that the target has."""
-    request = request_in(chart, {"namespace": body.get("namespace"), **asked})
-    families = {asked["family"]} if asked.get("family") else {one.version for one in request.target.addresses}
-    for family in sorted(families):
-        if request.target.port is None:
-            raise RequestError(f"{request.target.name}: a load needs a port")
-        yield Stream(
-            source=request.source,
-            netns=chart.sites[request.source].netns,
-            target=request.target.name,
-            address=request.target.address(family),
-            port=request.target.port,
-            protocol=request.protocol,
-            rate=float(asked.get("rate") or DEFAULT_RATE),
-            path=request.http.path if request.http else None,
-            timeout=float(asked.get("timeout") or 3.0),
-        )
+def _stream(snapshot: Snapshot, chart: Map, body: JsonObject, asked: JsonObject) -> Stream:
+    """The stream that `asked` means; without a family the target's first one."""
+    request = request_in(snapshot, chart, {"namespace": body.get("namespace"), **asked})
+    if request.target.port is None:
+        raise RequestError(f"{request.target.name}: a load needs a port")
+    return Stream(
+        source=request.source,
+        netns=chart.sites[request.source].netns,
+        target=request.target.name,
+        address=request.target.address(request.family),
+        port=request.target.port,
+        protocol=request.protocol,
+        rate=float(asked.get("rate") or DEFAULT_RATE),
+        path=request.http.path if request.http else None,
+        timeout=float(asked.get("timeout") or 3.0),
+    )

@@ -139,6 +139,8 @@ class Load:
         self._ending = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._pacers: list[asyncio.Task[None]] = []
+        self._enough: int | None = None
+        """How many requests must have their fate before the load may end; None: nobody asks it to."""
 
     def start(self) -> None:
         """Begin."""
@@ -146,9 +148,11 @@ class Load:
         for index, stream in enumerate(self._streams):
             self._pacers.append(loop.create_task(self._pace(index, stream)))
 
-    async def stop(self) -> Report:
-        """Begin no more, and return once every request that is under way has its fate."""
-        self._ending.set()
+    async def stop(self, at_least: int = 0) -> Report:
+        """Begin no more once `at_least` so many have their fate, and return when all others have theirs."""
+        self._enough = at_least
+        if len(self._requests) >= at_least:
+            self._ending.set()
         await asyncio.gather(*self._pacers)
         if self._under_way:
             await asyncio.wait(self._under_way)
@@ -188,6 +192,8 @@ class Load:
             outcome = Outcome.REJECTED if error.errno in _REFUSED else Outcome.ERROR
             said = error.strerror or str(error)
         self._requests.append(Request(index, began, time.time(), outcome, said, port))
+        if self._enough is not None and len(self._requests) >= self._enough:
+            self._ending.set()
 
 
 def _socket(stream: Stream) -> socket.socket:

@@ -12,6 +12,7 @@ from emulator.probes.checks import check_of
 from emulator.probes.packets import packet_of
 from emulator.probes.request import RequestError
 from emulator.scenario.document import Reader
+from emulator.scenario.loads import read_load_check
 from emulator.scenario.model import Check, Claim, Control, LogCheck, ObjectCheck, ProbeCheck
 from emulator.scenario.words import duration, key_named
 from emulator.verdict.expectation import Expectation, Spread
@@ -27,6 +28,8 @@ def read_check(reader: Reader, namespace: str) -> list[Check]:
         return _object(reader, namespace)
     if "logs" in reader:
         return _logs(reader, namespace)
+    if "load" in reader:
+        return [read_load_check(reader)]
     return _probes(reader, namespace)
 
 

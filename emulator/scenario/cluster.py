@@ -140,8 +140,8 @@ class LiveCluster(Protocol):
     def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
         """Begin a steady load and return its id."""
 
-    def stop_load(self, load: str, *, records: bool = False) -> JsonObject:
-        """End a load; the answer is the `Load` contract."""
+    def stop_load(self, load: str, sent: int = 0, *, records: bool = False) -> JsonObject:
+        """End a load once it has made `sent` requests; the answer is the `Load` contract."""
 
     def exec(
         self, pod: str, command: Sequence[str], container: str | None = None, timeout: float = 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,13 +16,18 @@ from emulator.scenario import changes
 from emulator.scenario.asking import ask
 from emulator.scenario.claims import failure
 from emulator.scenario.cluster import Applied, LiveCluster, Readiness
+from emulator.scenario.loads import judge
 from emulator.scenario.model import (
     Action,
     Apply,
+    BeginLoad,
     Check,
+    Cordon,
     Delete,
+    Drain,
     Exec,
     Label,
+    LoadCheck,
     LogCheck,
     ObjectCheck,
     ProbeCheck,
@@ -30,6 +35,7 @@ from emulator.scenario.model import (
     Scale,
     Scenario,
     Step,
+    Uncordon,
     Wait,
 )
 from emulator.scenario.pods import pod_named, site_named
@@ -96,6 +102,8 @@ class Conductor:
     deadline: Deadline
     keep_going: bool = False
     """Go on with the next step after one that failed."""
+    loads: dict[str, str] = field(default_factory=dict)
+    """The loads under way: their ids by their names."""
 
     def play(self, facts: ClusterFacts, started: float) -> ScenarioResult:
         """All steps. Failures are in the result, not raised."""
@@ -163,16 +171,29 @@ class Conductor:
                 case Wait():
                     self._wait(action)
                     return None, (text,)
+                case BeginLoad(name, streams):
+                    self.loads[name] = self.cluster.start_load(streams)
+                    return None, (text,)
                 case _:
                     return None, (text, *self._change(action))
-        except (ApiError, PlaceError, NotReady, TimeoutError, subprocess.TimeoutExpired) as error:
+        except (
+            ApiError,
+            PlaceError,
+            NotReady,
+            TimeoutError,
+            subprocess.TimeoutExpired,
+            changes.DrainRefused,
+            changes.RolloutStuck,
+        ) as error:
             verdict = Verdict.ERROR if isinstance(error, ApiError | PlaceError) else Verdict.FAIL
             result = CheckResult(
                 text, verdict, "failed", (_said(error),), line=line, seconds=time.monotonic() - started
             )
             return result, ()
 
-    def _change(self, action: Apply | Delete | Scale | Label | Rollout) -> Sequence[str]:
+    def _change(
+        self, action: Apply | Delete | Scale | Label | Rollout | Drain | Cordon | Uncordon
+    ) -> Sequence[str]:
         cluster, left = self.cluster, self.deadline.left
         match action:
             case Apply(files, objects):
@@ -184,6 +205,14 @@ class Conductor:
                 changes.scale(cluster, key.kind, key.name, key.namespace, replicas)
             case Label(key, labels):
                 changes.label(cluster, key.kind, key.name, key.namespace, labels)
+            case Drain(node, options):
+                changes.cordon(cluster, node)
+                plan = changes.plan_of_drain(cluster, node, options)
+                return [*plan.warnings, *_insist(changes.evict(cluster, plan, left))]
+            case Cordon(node):
+                changes.cordon(cluster, node)
+            case Uncordon(node):
+                changes.uncordon(cluster, node)
             case Rollout(key):
                 changes.restart(cluster, key.kind, key.name, key.namespace)
                 changes.wait_rolled_out(cluster, key.kind, key.name, key.namespace, left)
@@ -227,6 +256,8 @@ class Conductor:
                     return self._object(check)
                 case LogCheck():
                     return self._log(check)
+                case LoadCheck():
+                    return judge(self.cluster, self.loads.pop(check.name, ""), check)
         except (ApiError, PlaceError, NotReady, OSError) as error:
             # Whatever keeps a check from being decided is an error of its own, never a pass.
             return CheckResult(
@@ -297,6 +328,8 @@ def _asked(check: Check) -> str:
             return f"{check.source} → {check.target}" + (f":{check.port}" if check.port else "")
         case ObjectCheck():
             return f"{check.key} {check.claim.path}"
+        case LoadCheck():
+            return f"load {check.name}"
         case LogCheck():
             return f"logs of {check.pod}" + (f" ({check.container})" if check.container else "")
 
@@ -317,6 +350,14 @@ def _told(action: Action) -> str:
             )
         case Rollout(key):
             return f"restart {key}"
+        case Drain(node):
+            return f"drain {node}"
+        case Cordon(node):
+            return f"cordon {node}"
+        case Uncordon(node):
+            return f"uncordon {node}"
+        case BeginLoad(name, streams):
+            return f"load {name} begins: {len(streams)} streams"
         case Exec():
             return f"{action.pod} runs {' '.join(action.command)}"
         case Wait():

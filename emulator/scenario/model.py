@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.api.objects import JsonObject, Key
+from emulator.cluster.drain import DrainOptions
 from emulator.verdict.expectation import Expectation
 
 
@@ -72,7 +73,38 @@ class Wait:
     """Own deadline; None takes what is left of the scenario's."""
 
 
-Action = Apply | Delete | Scale | Label | Rollout | Exec | Wait
+@dataclass(frozen=True, slots=True)
+class BeginLoad:
+    """Begin a steady load, which goes on until a later step judges it."""
+
+    name: str
+    streams: tuple[Mapping[str, Any], ...]
+    """As `LiveCluster.start_load` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Cordon a node and move its pods elsewhere."""
+
+    node: str
+    options: DrainOptions = field(default_factory=DrainOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Cordon:
+    """Keep new pods from a node."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uncordon:
+    """Let a node have pods again."""
+
+    node: str
+
+
+Action = Apply | Delete | Scale | Label | Rollout | Exec | Wait | BeginLoad | Drain | Cordon | Uncordon
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +171,21 @@ class LogCheck:
     previous: bool = False
 
 
-Check = ProbeCheck | ObjectCheck | LogCheck
+@dataclass(frozen=True, slots=True)
+class LoadCheck:
+    """End a load and compare what became of its requests."""
+
+    name: str
+    line: int
+    lost: int = 0
+    """So many may have been lost."""
+    sent: int = 1
+    """It goes on until so many have been sent."""
+    answers: int = 0
+    """So many different answers, pods as a rule, must have come."""
+
+
+Check = ProbeCheck | ObjectCheck | LogCheck | LoadCheck
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,24 @@ from pathlib import Path
 
 from emulator.api.objects import Key
 from emulator.api.problems import ManifestError
+from emulator.cluster.drain import DrainOptions
 from emulator.cluster.places import parse_place
 from emulator.scenario.checks import read_check, read_claim
 from emulator.scenario.document import Document, Reader, load_document
+from emulator.scenario.loads import complain_of_loads, read_loads
 from emulator.scenario.model import (
     Action,
     Apply,
+    Cordon,
     Delete,
+    Drain,
     Exec,
     Label,
     Rollout,
     Scale,
     Scenario,
     Step,
+    Uncordon,
     Wait,
 )
 from emulator.scenario.words import duration, key_named
@@ -73,6 +78,7 @@ class _Parser:
             manifests=self._paths(spec, "manifests"),
             steps=tuple(self._step(step, index) for index, step in enumerate(spec.each("steps"))),
         )
+        complain_of_loads(self.document, scenario.steps)
         spec.done()
         if spec.is_mapping and not spec.raw("steps"):
             self.document.complain(spec.path, "steps are missing: a scenario without them shows nothing")
@@ -178,6 +184,28 @@ class _Parser:
         keys = [self._key(reader, "rollout", text) for text in reader.texts("rollout")]
         return [Rollout(key) for key in keys if key]
 
+    def _load(self, reader: Reader) -> list[Action]:
+        return list(read_loads(reader, self.namespace))
+
+    def _drain(self, reader: Reader) -> list[Action]:
+        if not isinstance(reader.raw("drain"), dict):
+            return [Drain(_node(text)) for text in reader.texts("drain")]
+        item = reader.child("drain")
+        options = DrainOptions(
+            ignore_daemonsets=item.take("ignoreDaemonsets", bool, False),
+            force=item.take("force", bool, False),
+            delete_emptydir_data=item.take("deleteEmptydirData", bool, False),
+        )
+        node = item.need("node", str, "")
+        item.done()
+        return [Drain(_node(node), options)]
+
+    def _cordon(self, reader: Reader) -> list[Action]:
+        return [Cordon(_node(text)) for text in reader.texts("cordon")]
+
+    def _uncordon(self, reader: Reader) -> list[Action]:
+        return [Uncordon(_node(text)) for text in reader.texts("uncordon")]
+
     def _exec(self, reader: Reader) -> list[Action]:
         items = reader.each("exec") if isinstance(reader.raw("exec"), list) else [reader.child("exec")]
         return [self._one_exec(item) for item in items]
@@ -224,12 +252,21 @@ class _Parser:
         return key
 
 
+def _node(text: str) -> str:
+    """`worker-2` of `node/worker-2`."""
+    return text.removeprefix("node/")
+
+
 _ACTIONS: Mapping[str, Callable[[_Parser, Reader], list[Action]]] = {
     "apply": _Parser._apply,
     "delete": _Parser._delete,
     "scale": _Parser._scale,
     "label": _Parser._label,
     "rollout": _Parser._rollout,
+    "drain": _Parser._drain,
+    "cordon": _Parser._cordon,
+    "uncordon": _Parser._uncordon,
+    "load": _Parser._load,
     "exec": _Parser._exec,
     "wait": _Parser._wait,
 }

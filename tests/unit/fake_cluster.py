@@ -62,6 +62,8 @@ class FakeCluster:
     readiness: Readiness = Readiness()
     finished: Finished = Finished()
     log: str = ""
+    load: JsonObject = field(default_factory=dict)
+    """What became of a load."""
     packets: Sequence[JsonObject] = ()
     events: Sequence[JsonObject] = ()
     """What a watch tells after what there is."""
@@ -149,6 +151,14 @@ class FakeCluster:
         self.probes.append((source, target, port))
         self.calls.append(("probe", source, target, port, options))
         return self.answer(source, target, port)
+
+    def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
+        self.calls.append(("load", tuple(streams)))
+        return "7"
+
+    def stop_load(self, load: str, sent: int = 0, *, records: bool = False) -> JsonObject:
+        self.calls.append(("stop load", load))
+        return self.load
 
     def exec(
         self, pod: str, command: Sequence[str], container: str | None = None, timeout: float = 60.0

@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 
 from emulator.api.objects import Key
+from emulator.cluster.drain import DrainOptions
 from emulator.cluster.outcome import Outcome
 from emulator.scenario.engine import Conductor, Deadline
 from emulator.scenario.model import (
     Action,
     Apply,
+    BeginLoad,
     Check,
     Claim,
     Delete,
+    Drain,
     Exec,
+    LoadCheck,
     LogCheck,
     ObjectCheck,
     ProbeCheck,
@@ -23,6 +27,7 @@ from emulator.scenario.model import (
     Scale,
     Scenario,
     Step,
+    Uncordon,
     Wait,
 )
 from emulator.scenario.results import CheckResult, ClusterFacts, ScenarioResult, StepResult
@@ -250,3 +255,64 @@ def test_time_is_over(cluster: FakeCluster) -> None:
     result = play(cluster, step(actions=[Wait()]), seconds=-1.0)
     assert result.verdict is Verdict.FAIL
     assert next(iter(result.checks)).reasons == ("the scenario's time is over",)
+
+
+# -- loads and drains
+
+
+def played_load(cluster: FakeCluster, **expected: int) -> CheckResult:
+    stream = {"from": "shop/web", "to": "svc/shop/db", "port": "80/tcp"}
+    begin = step(actions=[BeginLoad("shoppers", (stream,))])
+    end = step(LoadCheck("shoppers", 9, **expected))
+    (check,) = play(cluster, begin, end).checks
+    assert ("load", (stream,)) in cluster.calls
+    assert ("stop load", "7") in cluster.calls
+    return check
+
+
+LOST_ONE = {
+    "sent": 100,
+    "outcomes": {"connected": 99, "rejected": 1},
+    "answers": {"web-1": 99},
+    "streams": [
+        {
+            "from": "shop/web",
+            "to": "svc/shop/db",
+            "port": "80/tcp",
+            "lost": [{"outcome": "rejected", "said": "Connection reset by peer"}],
+        }
+    ],
+}
+
+
+def test_a_load_that_loses_requests_fails_and_names_them(cluster: FakeCluster) -> None:
+    cluster.load = LOST_ONE
+    check = played_load(cluster)
+    assert (check.verdict, check.found, check.line) == (Verdict.FAIL, "1 lost", 9)
+    assert check.reasons[1] == "shop/web → svc/shop/db:80/tcp rejected: Connection reset by peer"
+
+
+@pytest.mark.parametrize(
+    ("expected", "verdict"),
+    [
+        ({"lost": 1}, Verdict.PASS),
+        ({"lost": 1, "sent": 100, "answers": 1}, Verdict.PASS),
+        ({"lost": 1, "sent": 101}, Verdict.FAIL),
+        ({"lost": 1, "answers": 2}, Verdict.FAIL),
+    ],
+)
+def test_what_a_load_must_show(cluster: FakeCluster, expected: dict[str, int], verdict: Verdict) -> None:
+    cluster.load = LOST_ONE
+    assert played_load(cluster, **expected).verdict is verdict
+
+
+def test_a_drain_that_is_refused_fails_its_step(cluster: FakeCluster) -> None:
+    result = play(cluster, step(actions=[Drain("worker-1")]))
+    (check,) = result.checks
+    assert check.verdict is Verdict.FAIL
+    assert "cannot delete Pods that declare no controller" in check.reasons[0]
+    assert Key("Pod", "shop", "web") in cluster.objects
+    result = play(cluster, step(actions=[Drain("worker-1", DrainOptions(force=True)), Uncordon("worker-1")]))
+    assert result.verdict is Verdict.PASS
+    assert Key("Pod", "shop", "web") not in cluster.objects
+    assert Key("Pod", "shop", "db") in cluster.objects
