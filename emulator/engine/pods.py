@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulator.api.errors import ApiError
@@ -67,6 +67,8 @@ class _Life:
     pod: JsonObject
     starting: asyncio.Task[None] | None = None
     stopping: asyncio.Task[None] | None = None
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Nothing of it is left: neither containers nor interface."""
 
 
 class PodLifecycle:
@@ -105,14 +107,15 @@ class PodLifecycle:
             if uid not in self._lives and _wants_life(pod) and node_name(pod) not in lost
         ]
         version = self._store.resource_version
-        alive = [pod for pod in new if not is_terminating(pod)]
+        before = {key_of(life.pod): life for life in self._lives.values()}
+        alive = [pod for pod in new if not is_terminating(pod) and key_of(pod) not in before]
         if alive:
             await asyncio.to_thread(self._network.attach, alive)
             log.info("%d pods attached", len(alive))
         for pod in new:
             self._lives[pod["metadata"]["uid"]] = life = _Life(pod)
             if not is_terminating(pod):
-                life.starting = self._task(self._start(pod, version), pod)
+                life.starting = self._task(self._begin(pod, version, before.get(key_of(pod))), pod)
         for uid, life in list(self._lives.items()):
             current = pods.get(uid)
             if current is not None and node_name(current) in lost:
@@ -120,7 +123,15 @@ class PodLifecycle:
             if life.stopping is None and (current is None or is_terminating(current)):
                 life.stopping = self._task(self._stop(life, current), life.pod)
 
-    async def _start(self, pod: JsonObject, version: int) -> None:
+    async def _begin(self, pod: JsonObject, version: int, before: _Life | None) -> None:
+        """Start a pod that is attached, or that has to wait for the end of the one that had its name.
+
+        Pods that are deleted without grace leave the store at once, and the network a moment later: by
+        then a StatefulSet has made the next one, for the same place.
+        """
+        if before is not None:
+            await before.gone.wait()
+            await asyncio.to_thread(self._network.attach, [pod])
         await self._programming.wait(version)
         await self._containers.start(pod)
 
@@ -135,6 +146,7 @@ class PodLifecycle:
         await self._containers.stop(pod, grace)
         await self._detaching.do(pod)
         self._lives.pop(pod["metadata"]["uid"], None)
+        life.gone.set()
         try:
             self._store.delete(key_of(pod), grace_seconds=0, uid=pod["metadata"]["uid"])
         except ApiError as error:
