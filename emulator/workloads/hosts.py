@@ -79,8 +79,9 @@ def resolv_conf(pod: JsonObject, dns: Dns) -> str:
     """`/etc/resolv.conf`, by the pod's dnsPolicy and dnsConfig."""
     spec = pod["spec"]
     policy = spec.get("dnsPolicy") or "ClusterFirst"
-    falls_back = spec.get("hostNetwork") or not dns.nameservers
-    if policy == "ClusterFirst" and falls_back:
+    if policy == "ClusterFirst" and spec.get("hostNetwork"):
+        policy = "Default"
+    if policy in ("ClusterFirst", "ClusterFirstWithHostNet") and not dns.nameservers:
         policy = "Default"
     nameservers: Sequence[str] = ()
     searches: Sequence[str] = ()

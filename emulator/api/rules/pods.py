@@ -24,6 +24,7 @@ _DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 _EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
 _NODE_OPERATORS = ("DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn")
 _LONGEST_SEARCH_LIST = 32
+_MOST_SEARCH_CHARACTERS = 2048
 _MOST_NAMESERVERS = 3
 
 
@@ -111,6 +112,9 @@ def _dns(spec: JsonObject, path: Path) -> Iterator[Finding]:
         yield invalid(
             (*here, "searches"), searches, f"must not have more than {_LONGEST_SEARCH_LIST} search paths"
         )
+    if len(" ".join(searches)) > _MOST_SEARCH_CHARACTERS:
+        limit = f"{_MOST_SEARCH_CHARACTERS} characters (including spaces)"
+        yield invalid((*here, "searches"), searches, f"must not have more than {limit} in the search list")
     for option, where in items(config, "options", here):
         if not option.get("name"):
             yield required((*where, "name"))

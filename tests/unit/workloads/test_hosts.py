@@ -78,6 +78,18 @@ def test_resolv_conf_follows_the_policy(spec: dict[str, object], expected: str) 
     assert resolv_conf(pod(**spec), DNS) == expected
 
 
+def test_without_a_cluster_dns_pods_ask_as_their_node_does() -> None:
+    alone = Dns(node_nameservers=("192.168.50.1",))
+    assert resolv_conf(pod(), alone) == "nameserver 192.168.50.1\n"
+    assert resolv_conf(pod(dnsPolicy="ClusterFirstWithHostNet"), alone) == "nameserver 192.168.50.1\n"
+
+
+def test_the_hosts_file_says_whose_network_it_is() -> None:
+    assert hosts_file(pod(), "k8s").startswith("# Kubernetes-managed hosts file.\n")
+    there = hosts_file(pod(hostNetwork=True), "k8s")
+    assert there.startswith("# Kubernetes-managed hosts file (host network).\n")
+
+
 def test_resolvers_take_three_servers_and_32_searches() -> None:
     config = {"nameservers": [f"10.0.0.{n}" for n in range(9)], "searches": [f"s{n}" for n in range(40)]}
     text = resolv_conf(pod(dnsPolicy="None", dnsConfig=config), DNS)
