@@ -70,7 +70,7 @@ def reply(query: Query, answer: Answer, limit: int, *, is_recursive: bool = Fals
     message.answer.extend(_sets(answer.records))
     message.authority.extend(_sets(answer.authority))
     message.additional.extend(_sets(answer.additional))
-    return message.to_wire(max_size=limit, prefer_truncation=True)
+    return message.to_wire(max_size=limit, prefer_truncation=True, want_shuffle=False)
 
 
 def ask(question: Question, number: int) -> bytes:
