@@ -70,17 +70,23 @@ def _state(pid: int) -> str:
 def await_end(home: Path, *, besides: frozenset[int] = frozenset()) -> None:
     """Wait until no member is left; fails with their command lines when they stay."""
     deadline = time.monotonic() + PATIENCE
-    while left := (members(home) | _leaving()) - besides:
+    while left := members(home) - besides:
         pid = left.pop()
-        try:
-            fd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        ended = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        os.close(fd)
-        assert ended, f"still there: {pid} {_command_line(pid)}"
+        assert _ends(pid, deadline), f"still there: {pid} {_command_line(pid)}"
+    for pid in _leaving():  # some may be strangers, which are nobody's business here
+        _ends(pid, deadline)
+
+
+def _ends(pid: int, deadline: float) -> bool:
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    ended = bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+    os.close(fd)
+    return ended
 
 
 def _command_line(pid: int) -> str:
