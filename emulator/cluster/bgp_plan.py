@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from emulator.cluster.numbering import Draft, own_addresses
 from emulator.cluster.ranges import Range
 from emulator.cluster.routes import routes_of
-from emulator.cluster.specs import RouterKind, RouterSpec, Topology
+from emulator.cluster.specs import RouterKind, RouterSpec, Topology, TopologyError
 from emulator.cluster.wiring import (
     Advertising,
     IPAddress,
@@ -36,6 +36,13 @@ def advertised_ranges(topology: Topology) -> Iterator[Range]:
     """The ranges that the topology declares for advertisement, with their places in it."""
     if topology.bgp is None:
         return
+    balancer = next((router.name for router in topology.routers if router.balancer), None)
+    if balancer is not None and topology.bgp.load_balancer_ips:
+        raise TopologyError(
+            ("spec", "bgp", "advertise", "loadBalancerIPs"),
+            f"Services of type LoadBalancer already get their addresses from {balancer}",
+            "leave one of both out",
+        )
     fields = {
         "externalIPs": ("the range for external IPs", topology.bgp.external_ips),
         "loadBalancerIPs": ("the range for load balancers", topology.bgp.load_balancer_ips),

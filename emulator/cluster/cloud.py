@@ -1,5 +1,8 @@
 """The cloud's service controller: an address of the load balancer's pool for every Service that asks for one.
 
+On premises, where nodes advertise the addresses over BGP, the pool is what they advertise, and the address
+leads straight to a node: MetalLB and Calico's IPAM give addresses in this way.
+
 The addresses that Services hold stand in their status, so nothing is kept that could disagree with it.
 """
 
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
 
@@ -14,7 +18,7 @@ from emulator.api.objects import JsonObject
 from emulator.cluster.changes import Change, Update, with_status
 from emulator.cluster.events import News, told
 from emulator.cluster.snapshot import Snapshot
-from emulator.cluster.wiring import Balancer, BalancerMode, IPAddress, IPNetwork
+from emulator.cluster.wiring import BalancerMode, IPAddress, IPNetwork
 
 MODE = "mininetes.io/load-balancer-mode"
 """Annotation of a Service: `vip` or `proxy`, where the topology's mode will not do."""
@@ -29,6 +33,20 @@ _IP_MODE = {BalancerMode.VIP: "VIP", BalancerMode.PROXY: "Proxy"}
 
 class _PendingError(Exception):
     """Why a Service gets no address."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where addresses come from: `name` as messages call it."""
+
+    name: str
+    pool: tuple[IPNetwork, ...]
+    mode: BalancerMode
+    can_proxy: bool
+
+    def ranges(self, family: str) -> tuple[IPNetwork, ...]:
+        """The ranges of a family."""
+        return tuple(network for network in self.pool if _family(network) == family)
 
 
 def load_balancers(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
@@ -74,9 +92,9 @@ def _sync(
     snapshot: Snapshot, service: JsonObject, taken: dict[IPAddress, str], now: datetime
 ) -> Iterator[Change]:
     try:
-        balancer = _balancer(snapshot)
-        mode = _mode(service, balancer)
-        addresses = _addresses(service, balancer, taken)
+        source = _source(snapshot)
+        mode = _mode(service, source)
+        addresses = _addresses(service, source, taken)
     except _PendingError as reason:
         for address in held(service):
             taken.pop(address, None)
@@ -95,24 +113,30 @@ def _sync(
     if held(service) != addresses:
         message = "Ensured load balancer: " + ", ".join(map(str, addresses))
         yield from _news(snapshot, News(service, "EnsuredLoadBalancer", message, COMPONENT, "Normal"), now)
-    yield from _unserved(snapshot, service, balancer, now)
+    yield from _unserved(snapshot, service, source, now)
 
 
-def _balancer(snapshot: Snapshot) -> Balancer:
-    balancer = snapshot.wiring.balancer
-    if balancer is None:
-        raise _PendingError(
-            f"topology {snapshot.wiring.name} has no load balancer; two-zone-vpc has one, and a topology "
-            "file gets one by a router of kind lb with a pool"
-        )
-    return balancer
+def _source(snapshot: Snapshot) -> _Source:
+    balancer, advertising = snapshot.wiring.balancer, snapshot.wiring.advertising
+    if balancer is not None:
+        return _Source(f"load balancer {balancer.name}", balancer.pool, balancer.mode, can_proxy=True)
+    if advertising is not None and advertising.load_balancer_ips:
+        return _Source("BGP", advertising.load_balancer_ips, BalancerMode.VIP, can_proxy=False)
+    raise _PendingError(
+        f"topology {snapshot.wiring.name} has no load balancer; two-zone-vpc has one, and a topology "
+        "file gets one by a router of kind lb with a pool"
+    )
 
 
-def _mode(service: JsonObject, balancer: Balancer) -> BalancerMode:
-    wish = (service["metadata"].get("annotations") or {}).get(MODE, balancer.mode)
+def _mode(service: JsonObject, source: _Source) -> BalancerMode:
+    wish = (service["metadata"].get("annotations") or {}).get(MODE, source.mode)
     if wish not in tuple(BalancerMode):
         raise _PendingError(f"annotation {MODE} is {wish!r}; it may be " + " or ".join(BalancerMode))
     mode = BalancerMode(wish)
+    if mode is BalancerMode.PROXY and not source.can_proxy:
+        raise _PendingError(
+            f"annotation {MODE} is proxy, and addresses of {source.name} lead straight to nodes"
+        )
     unreachable = [port for port in _ports(service) if not port.get("nodePort")]
     if mode is BalancerMode.PROXY and unreachable:
         raise _PendingError(
@@ -122,49 +146,52 @@ def _mode(service: JsonObject, balancer: Balancer) -> BalancerMode:
     return mode
 
 
-def _addresses(
-    service: JsonObject, balancer: Balancer, taken: Mapping[IPAddress, str]
-) -> tuple[IPAddress, ...]:
+def _addresses(service: JsonObject, source: _Source, taken: Mapping[IPAddress, str]) -> tuple[IPAddress, ...]:
     """One address for each of the Service's families that the pool knows."""
-    pools = {_family(network): network for network in balancer.pool}
-    families = service["spec"].get("ipFamilies") or list(pools)[:1]
-    served = [family for family in families if family in pools]
-    if not served:
-        raise _PendingError(f"the pool of load balancer {balancer.name} has no {families[0]} range")
+    families = service["spec"].get("ipFamilies") or [_family(source.pool[0])]
+    pools = [source.ranges(family) for family in families if source.ranges(family)]
+    if not pools:
+        raise _PendingError(f"the pool of {source.name} has no {families[0]} range")
     asked = service["spec"].get("loadBalancerIP")
     wanted = ip_address(asked) if asked else None
-    if wanted is not None and not any(
-        wanted.version == pools[family].version and wanted in pools[family] for family in served
-    ):
-        ranges = ", ".join(str(pools[family]) for family in served)
+    if wanted is not None and not any(_within(wanted, pool) for pool in pools):
+        ranges = ", ".join(str(network) for pool in pools for network in pool)
         raise _PendingError(f"spec.loadBalancerIP {wanted} is not in the pool ({ranges})")
-    return tuple(_address(service, pools[family], wanted, taken) for family in served)
+    return tuple(_address(service, pool, wanted, taken) for pool in pools)
+
+
+def _within(address: IPAddress, pool: Sequence[IPNetwork]) -> bool:
+    return any(address.version == network.version and address in network for network in pool)
 
 
 def _address(
-    service: JsonObject, pool: IPNetwork, wanted: IPAddress | None, taken: Mapping[IPAddress, str]
+    service: JsonObject,
+    pool: Sequence[IPNetwork],
+    wanted: IPAddress | None,
+    taken: Mapping[IPAddress, str],
 ) -> IPAddress:
     """The address asked for, the one that the Service has, or the lowest that nobody has."""
     own = _name(service)
-    if wanted is not None and wanted.version == pool.version:
+    if wanted is not None and wanted.version == pool[0].version:
         if taken.get(wanted, own) != own:
             raise _PendingError(f"spec.loadBalancerIP {wanted} is the address of {taken[wanted]} already")
         return wanted
     for address in held(service):
-        if address.version == pool.version and address in pool and taken.get(address) == own:
+        if _within(address, pool) and taken.get(address) == own:
             return address
-    for address in pool.hosts():
-        if address not in taken:
-            return address
-    raise _PendingError(f"the pool {pool} is exhausted: every address has its Service")
+    for network in pool:
+        for free in network.hosts():
+            if free not in taken:
+                return free
+    ranges = ", ".join(map(str, pool))
+    raise _PendingError(f"the pool {ranges} is exhausted: every address has its Service")
 
 
-def _unserved(snapshot: Snapshot, service: JsonObject, balancer: Balancer, now: datetime) -> Iterator[Change]:
+def _unserved(snapshot: Snapshot, service: JsonObject, source: _Source, now: datetime) -> Iterator[Change]:
     """Families that the Service has and the pool has not."""
-    pools = {_family(network) for network in balancer.pool}
     for family in service["spec"].get("ipFamilies") or ():
-        if family not in pools:
-            message = f"No {family} address: the pool of load balancer {balancer.name} has no such range"
+        if not source.ranges(family):
+            message = f"No {family} address: the pool of {source.name} has no such range"
             yield from _news(snapshot, News(service, "SyncLoadBalancerFailed", message, COMPONENT), now)
 
 
