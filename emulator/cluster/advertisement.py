@@ -9,7 +9,7 @@ balancing advertises no services.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -99,20 +99,23 @@ def _has_endpoint(service: Service, node: str, version: int) -> bool:
 
 Routes = Mapping[IPNetwork, frozenset[IPAddress]]
 """Destinations with the addresses of their next hops."""
+Speaker = tuple[str, int]
+"""A node, and the IP version of one of its sessions."""
 
 
 def expected_routes(
     wiring: Wiring,
     router: LinuxRouter,
     prefixes: Mapping[str, tuple[IPNetwork, ...]],
-    speaking: frozenset[str],
+    silent: Container[Speaker],
 ) -> Routes:
-    """What the router's kernel has to know from BGP while these nodes speak to it."""
+    """What the router's kernel has to know from BGP while all but the `silent` speak to it."""
     found: dict[IPNetwork, set[IPAddress]] = {}
     for peering in peerings(wiring):
-        if peering.router.name != router.name or peering.node.name not in speaking:
+        if peering.router.name != router.name:
             continue
         own = {interface.version: interface.ip for interface in peering.node.addresses}
         for prefix in prefixes.get(peering.node.name, ()):
-            found.setdefault(prefix, set()).add(own[prefix.version])
+            if (peering.node.name, prefix.version) not in silent:
+                found.setdefault(prefix, set()).add(own[prefix.version])
     return {prefix: frozenset(hops) for prefix, hops in found.items()}

@@ -33,7 +33,7 @@ def node_config(wiring: Wiring, peering: Peering, prefixes: Sequence[IPNetwork])
         ]
     for version, address in own.items():
         lines += [
-            f"protocol bgp {_symbol(peering.router.name)}_{version} from session {{",
+            f"protocol bgp {session(peering.router.name, version)} from session {{",
             f"  local {address} as {_advertising(wiring).asn};",
             f"  neighbor {peering.gateway(version)} as {peering.router.asn};",
             f"  ipv{version} {{ import none; export where source = RTS_STATIC; next hop self; }};",
@@ -63,7 +63,7 @@ def router_config(wiring: Wiring, router: LinuxRouter) -> str:
         for interface in peering.node.addresses:
             version = interface.version
             lines += [
-                f"protocol bgp {_symbol(peering.node.name)}_{version} from session {{",
+                f"protocol bgp {session(peering.node.name, version)} from session {{",
                 f"  local {peering.gateway(version)} as {router.asn};",
                 f"  neighbor {interface.ip} as {asn};",
                 f"  ipv{version} {{ import all; export none; }};",
@@ -105,7 +105,7 @@ def _session(advertising: Advertising, router: LinuxRouter, *, is_router: bool) 
     yield "}"
 
 
-def _symbol(name: str) -> str:
-    """A name as BIRD takes it: no hyphen, and no digit at the beginning."""
-    symbol = name.replace("-", "_")
+def session(peer: str, version: int) -> str:
+    """What a BIRD calls its session with a node or router: no hyphen, and no digit at the beginning."""
+    symbol = f"{peer}_{version}".replace("-", "_")
     return f"_{symbol}" if symbol[0].isdigit() else symbol

@@ -2,7 +2,8 @@
 
 A change of objects becomes new configurations of the nodes concerned; their BIRDs read them without dropping
 a session. *Ready* then means that each router's kernel has exactly the routes that its nodes advertise.
-Nodes that cannot speak, because their BIRD is held down or their cable is dead, are not waited for.
+Nodes that cannot speak, because their BIRD is held down, their session disabled or their cable dead, are not
+waited for.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from emulator.api.store import Store
-from emulator.cluster.advertisement import Routes, advertised, expected_routes, peerings
-from emulator.cluster.bird import node_config, router_config
+from emulator.cluster.advertisement import Routes, Speaker, advertised, expected_routes, peerings
+from emulator.cluster.bird import node_config, router_config, session
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.state import state_of
 from emulator.cluster.wiring import IPNetwork, LinuxRouter, Wiring
 from emulator.engine.birds import birds
 from emulator.engine.pulse import Pulse
-from emulator.network.birdc import configure
+from emulator.network.birdc import configure, disabled
 from emulator.network.errors import NetworkError
 from emulator.network.names import netns_path
 from emulator.network.routes import RouteMonitor
@@ -53,6 +54,8 @@ class Advertising:
         """Nodes whose cable is dead."""
         self._held: frozenset[str] = frozenset()
         """Places whose BIRD is held down."""
+        self._disabled: frozenset[Speaker] = frozenset()
+        """Sessions that somebody has disabled, at either end."""
         self._refresh = asyncio.Event()
 
     async def run(self) -> None:
@@ -76,9 +79,9 @@ class Advertising:
                     await self._advertise()
 
     async def catch_up(self) -> None:
-        """Learn which BIRDs are held down now: somebody may just have released one."""
+        """Learn who is not to speak now: somebody may just have released a BIRD, or disabled a session."""
         if self._monitors:
-            await self._ask_units()
+            await self._ask_everybody()
 
     def missing(self) -> Iterator[str]:
         """What the routers have not learned yet, or not forgotten, a phrase each."""
@@ -89,16 +92,17 @@ class Advertising:
             return
         if self._seen < self._store.resource_version:
             yield "the nodes do not advertise the latest objects yet"
-        speaking = frozenset(
-            peering.node.name
-            for peering in peerings(self._wiring)
-            if peering.node.name not in self._dead and f"node/{peering.node.name}" not in self._held
-        )
+        silent = self._silent()
         for router in self._wiring.routers:
             if router.place in self._held:
                 continue
-            expected = expected_routes(self._wiring, router, self._prefixes, speaking)
+            expected = expected_routes(self._wiring, router, self._prefixes, silent)
             yield from _differences(router, expected, self._routes.get(router.name, {}))
+
+    def _silent(self) -> frozenset[Speaker]:
+        """Sessions that are not there for a reason that time does not mend."""
+        dumb = {node.removeprefix("node/") for node in self._held} | self._dead
+        return self._disabled | {(node, version) for node in dumb for version in (4, 6)}
 
     # -- what the nodes say
 
@@ -141,19 +145,29 @@ class Advertising:
     # -- who may speak
 
     async def _follow_units(self) -> None:
-        """A change of routes may come from a BIRD that was held down or released."""
+        """A change of routes may come from a BIRD that was held down or released, or from a session's end."""
         while True:
             await self._refresh.wait()
             self._refresh.clear()
             try:
-                await self._ask_units()
+                await self._ask_everybody()
             except TimeoutError:
                 log.warning("the sandbox does not tell which BIRDs run")
 
-    async def _ask_units(self) -> None:
+    async def _ask_everybody(self) -> None:
         units = await self._control_units()
         held = (place for place, bird in self._birds.items() if units[bird.unit]["state"] == _HELD)
         self._held = frozenset(held)
+        names = dict(
+            zip(self._birds, await asyncio.gather(*map(disabled, self._birds.values())), strict=True)
+        )
+        self._disabled = frozenset(
+            (peering.node.name, version)
+            for peering in peerings(self._wiring)
+            for version in (4, 6)
+            if session(peering.router.name, version) in names[f"node/{peering.node.name}"]
+            or session(peering.node.name, version) in names[peering.router.place]
+        )
         self._pulse.beat()
 
     async def _release(self) -> None:
@@ -163,7 +177,7 @@ class Advertising:
             unit = units[bird.unit]
             if unit["state"] == _HELD and unit["lastExit"] is _NEVER_RAN:
                 await self._request({"do": "release", "service": bird.unit})
-        await self._ask_units()
+        await self._ask_everybody()
 
     async def _control_units(self) -> control.Message:
         answer = await self._request({"do": "status"})

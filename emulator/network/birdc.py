@@ -29,6 +29,17 @@ async def configure(bird: Bird) -> None:
         raise NetworkError(f"BIRD of {bird.place} refuses its configuration: {' '.join(said)}")
 
 
+async def disabled(bird: Bird) -> frozenset[str]:
+    """The sessions that somebody has disabled (`birdc disable NAME`); none of a BIRD that does not run."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            said = await _ask(bird, "show protocols")
+    except (ConnectionError, FileNotFoundError, TimeoutError):
+        return frozenset()
+    rows = (line[5:].split() if line[:4].isdecimal() else line.split() for line in said)
+    return frozenset(row[0] for row in rows if row[1:2] == ["BGP"] and row[3:4] == ["down"])
+
+
 async def _ask(bird: Bird, command: str) -> list[str]:
     """The lines of the answer; none when it ended meanwhile."""
     descriptor = os.open(bird.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -219,14 +219,14 @@ def test_pod_ranges_are_advertised_where_they_are_routed() -> None:
     assert prefixes(there, "worker-2") == ["10.96.0.0/16", "10.244.2.0/24", "192.0.2.0/26", "192.0.2.128/26"]
 
 
-def test_routers_have_to_know_the_nodes_that_speak() -> None:
+def test_routers_have_to_know_all_but_silent_nodes() -> None:
     there = lab()
     (router,) = there.wiring.routers
     said = {"worker-1": (ip_network("10.96.0.0/16"),), "worker-2": (ip_network("10.96.0.0/16"),)}
-    routes = expected_routes(there.wiring, router, said, frozenset({"worker-1", "worker-2"}))
+    routes = expected_routes(there.wiring, router, said, ())
     hops = {ip_address("192.168.50.11"), ip_address("192.168.51.11")}
     assert routes == {ip_network("10.96.0.0/16"): hops}
-    alone = expected_routes(there.wiring, router, said, frozenset({"worker-2", "worker-3"}))
+    alone = expected_routes(there.wiring, router, said, {("worker-1", 4), ("worker-2", 6)})
     assert alone == {ip_network("10.96.0.0/16"): {ip_address("192.168.51.11")}}
 
 
@@ -269,3 +269,56 @@ def test_bird_reads_every_configuration(families: list[str], tmp_path: Path) -> 
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr + text
+
+
+# -- addresses for Services of type LoadBalancer
+
+
+def ingress(there: Lab, name: str) -> list[str]:
+    found = there.get("Service", name)["status"]["loadBalancer"].get("ingress", [])
+    return [entry["ip"] for entry in found]
+
+
+def test_load_balancer_addresses_come_from_the_advertised_range() -> None:
+    there = lab()
+    there.run(
+        service("first", type="LoadBalancer", ipFamilyPolicy="RequireDualStack"),
+        service("second", type="LoadBalancer"),
+        service("third", type="LoadBalancer", loadBalancerIP="192.0.2.150"),
+    )
+    assert ingress(there, "first") == ["192.0.2.129", "2001:db8:192:0:2::8001"]
+    assert ingress(there, "second") == ["192.0.2.130"]
+    assert ingress(there, "third") == ["192.0.2.150"]
+
+
+def test_a_range_that_is_used_up_leaves_room_in_the_next() -> None:
+    ranges = ["192.0.2.128/31", "192.0.2.0/31"]
+    there = Lab(planned(families=["IPv4"], bgp={"advertise": {"loadBalancerIPs": ranges}}))
+    there.run(*(service(name, type="LoadBalancer") for name in ("a", "b", "c")))
+    assert [ingress(there, name) for name in ("a", "b", "c")] == [
+        ["192.0.2.128"],
+        ["192.0.2.129"],
+        ["192.0.2.0"],
+    ]
+
+
+def test_without_such_a_range_a_service_stays_without_an_address() -> None:
+    there = Lab(planned())
+    there.run(service("web", type="LoadBalancer"))
+    assert ingress(there, "web") == []
+
+
+def test_nobody_proxies_on_the_way() -> None:
+    there = lab()
+    web = service("web", type="LoadBalancer")
+    web["metadata"]["annotations"] = {"mininetes.io/load-balancer-mode": "proxy"}
+    there.run(web)
+    assert ingress(there, "web") == []
+    (event,) = (e for e in there.store.list("Event") if e["reason"] == "SyncLoadBalancerFailed")
+    assert "lead straight to nodes" in event["message"]
+
+
+def test_two_sources_of_addresses_are_refused() -> None:
+    routers = [{"name": "tor", "kind": "bgp"}, {"name": "lb", "kind": "lb", "pool": ["203.0.113.64/26"]}]
+    with pytest.raises(TopologyError, match="already get their addresses from lb"):
+        planned(routers=routers, bgp={"advertise": {"loadBalancerIPs": ["192.0.2.0/24"]}})
