@@ -312,7 +312,7 @@ def test_a_dead_cable_is_noticed_at_once(careless: Cluster) -> None:
         return lambda: inside(careless, "ip", "link", "set", "n2-up", state)
 
     after(careless, cable("down"), only(careless, "worker-1", "worker-3"))
-    report = careless.probe("ext/client", "svc/shop/web-v4", "80/tcp", count=30, timeout=10)
+    report = careless.probe("ext/client", "svc/shop/web-v4", "80/tcp", count=30, timeout=2)
     assert report["outcomes"].get("connected", 0) >= 10
     assert "worker-2" not in entries(careless, report, 4)
     after(careless, cable("up"), only(careless, *NODES))
