@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from emulator.cli.exits import ExitCode
-from emulator.cli.naming import named_objects, one_object, qualified
+from emulator.cli.naming import kinds_of, named_objects, one_object, qualified
 from emulator.cli.progress import progress
 from emulator.cli.session import Session
 from emulator.cli.terminal import Terminal
 from emulator.scenario import changes
-from emulator.scenario.cluster import Applied, Readiness
+from emulator.scenario.cluster import Applied, LiveCluster, Readiness
 
 _MOST = 20
 """Lines of what is missing, or of what fails."""
@@ -66,27 +67,50 @@ def apply(session: Session, name: str, files: Sequence[str], *, namespace: str, 
     _tell(session.terminal, done, timeout)
 
 
-def delete(
-    session: Session,
-    name: str,
-    words: Sequence[str],
-    files: Sequence[str],
-    *,
-    namespace: str,
-    timeout: float,
-    grace: int | None,
-) -> None:
-    """Delete the named objects, or those in `files`; pods have `grace` seconds, None takes their own."""
-    if bool(words) == bool(files):
-        raise click.UsageError("say what to delete: either -f FILE or KIND NAME")
-    objects = (
-        [kind.bare_object(namespace, one) for kind, one in named_objects(words)]
-        if words
-        else loaded(files, session.terminal)
-    )
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What is to be deleted: what files hold, objects by name, or all of a kind that a selector matches."""
+
+    words: Sequence[str]
+    files: Sequence[str]
+    namespace: str
+    selector: str | None
+    """None: objects are named. The empty one matches all."""
+
+    def check(self) -> None:
+        """Raises click.UsageError when it is not said what to delete, or said twice."""
+        if bool(self.words) == bool(self.files):
+            raise click.UsageError("say what to delete: either -f FILE or KIND NAME")
+        if self.selector is not None and (len(self.words) != 1 or "/" in self.words[0]):
+            raise click.UsageError("with -l or --all say one KIND, and no names or files")
+
+    def told(self, terminal: Terminal) -> list[Any]:
+        """What files hold and names say; of the latter as much as is needed to delete them."""
+        if self.files:
+            return list(loaded(self.files, terminal))
+        if self.selector is None:
+            return [kind.bare_object(self.namespace, one) for kind, one in named_objects(self.words)]
+        return []
+
+    def matching(self, cluster: LiveCluster) -> Iterator[Any]:
+        """What the selector matches."""
+        if self.selector is not None:
+            for kind in kinds_of(self.words[0]):
+                namespace = self.namespace if kind.namespaced else None
+                yield from cluster.get(kind.kind, None, namespace, self.selector or None)
+
+
+def delete(session: Session, name: str, doomed: Doomed, *, timeout: float, grace: int | None) -> None:
+    """Delete objects and wait until they are gone; pods have `grace` seconds, None takes their own."""
+    doomed.check()
+    told = doomed.told(session.terminal)
     cluster = session.connect(name)
+    objects = [*told, *doomed.matching(cluster)]
+    if not objects:
+        session.terminal.note("No resources found")
+        return
     with progress(session.terminal, "deleting"):
-        done = cluster.delete(objects, namespace=namespace, timeout=timeout, grace_seconds=grace)
+        done = cluster.delete(objects, namespace=doomed.namespace, timeout=timeout, grace_seconds=grace)
     _tell(session.terminal, done, timeout)
 
 

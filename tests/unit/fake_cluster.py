@@ -10,6 +10,7 @@ from typing import Any
 from emulator.api.errors import not_found
 from emulator.api.kinds import kind_named
 from emulator.api.objects import JsonObject, Key, key_of
+from emulator.api.selectors import matches_all, parse
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class FakeCluster:
             obj
             for key, obj in self.objects.items()
             if key.kind == kind and namespace in (None, key.namespace)
+            if matches_all(parse(selector or ""), obj["metadata"].get("labels"))
         ]
 
     def patch(

@@ -17,6 +17,10 @@ from emulator.cli.verb import Verb
 )
 @click.option("--now", is_flag=True, help="As --grace-period 1.")
 @click.option("--force", is_flag=True, help="Delete pods at once, as --grace-period 0.")
+@click.option(
+    "-l", "--selector", metavar="LABELS", help="All of a kind with these labels, as app=web,tier!=db."
+)
+@click.option("--all", "every", is_flag=True, help="All of a kind in the namespace.")
 @namespace_option
 @name_option
 @timeout_option("60s", "How long to wait until the objects are gone.")
@@ -28,6 +32,8 @@ def command(
     grace_period: int,
     now: bool,  # noqa: FBT001
     force: bool,  # noqa: FBT001
+    selector: str | None,
+    every: bool,  # noqa: FBT001
     namespace: str,
     name: str,
     timeout: float,
@@ -36,10 +42,14 @@ def command(
 
     \b
     mininetes delete -f shop.yaml          mininetes delete pod web-0 -n shop
+    mininetes delete pods -l app=web       mininetes delete deployments --all
     """
-    from emulator.cli.changing import delete
+    from emulator.cli.changing import Doomed, delete
 
     if grace_period >= 0 and (now or (force and grace_period)):
         raise click.UsageError("--now and --force say how long the grace period is: leave --grace-period out")
     grace = 0 if force else 1 if now else None if grace_period < 0 else grace_period
-    delete(session, name, words, files, namespace=namespace, timeout=timeout, grace=grace)
+    if every and selector is not None:
+        raise click.UsageError("--all or -l LABELS, not both")
+    wanted = Doomed(words, files, namespace, "" if every else selector)
+    delete(session, name, wanted, timeout=timeout, grace=grace)

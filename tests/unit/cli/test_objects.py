@@ -180,6 +180,15 @@ def test_delete_by_name(invoke: Invoke, cluster: FakeCluster) -> None:
     assert invoke("delete").exit_code == 2
 
 
+def test_delete_by_label(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.objects[Key("Pod", "shop", "web-2")]["metadata"]["labels"] = {"tier": "front"}
+    assert invoke("delete", "pods", "-l", "tier=front", "-n", "shop").stdout == "pod/web-2 deleted\n"
+    assert "No resources found" in invoke("delete", "pods", "-l", "tier=front", "-n", "shop").stderr
+    assert invoke("delete", "pods", "--all", "-n", "shop").stdout == "pod/web-1 deleted\n"
+    for words in (["pods", "web-1", "--all"], ["-l", "tier=front"], ["pods", "--all", "-l", "tier=front"]):
+        assert invoke("delete", *words).exit_code == 2
+
+
 def test_not_ready_names_what_is_missing(invoke: Invoke, cluster: FakeCluster) -> None:
     cluster.readiness = Readiness(ready=False, missing=("pod shop/web-1: ContainerCreating",))
     result = invoke("scale", "deploy/web", "--replicas", "5", "-n", "shop", "--timeout", "3s")
