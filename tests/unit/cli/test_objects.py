@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from emulator.api.objects import Key
+
 from ..fake_cluster import FakeCluster, Readiness, pod
 from .conftest import Invoke
 
