@@ -18,7 +18,7 @@ from emulator.cluster.scheduler import ZONE
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.specs import CONTROL_PLANE, WORKER
 from emulator.cluster.state import SERVICE_NAME_LABEL
-from emulator.cluster.wiring import NodePlan, Wiring
+from emulator.cluster.wiring import IPAddress, NodePlan, Wiring
 
 LEASES = "kube-node-lease"
 NAMESPACES = ("default", "kube-system", LEASES)
@@ -138,22 +138,32 @@ def _node_status(plan: NodePlan, now: datetime) -> JsonObject:
 # -- the API server's Service ----------------------------------------------------------------------
 
 
+def api_servers(wiring: Wiring) -> tuple[NodePlan, ...]:
+    """The nodes of the control plane, or the first node, where there is none."""
+    return tuple(node for node in wiring.nodes if node.role == CONTROL_PLANE) or wiring.nodes[:1]
+
+
+def api_addresses(wiring: Wiring) -> tuple[IPAddress, ...]:
+    """The clusterIP of `default/kubernetes`, and the addresses of the nodes behind it."""
+    family = wiring.nodes[0].addresses[0].version
+    cluster_ip = next(cidr[1] for cidr in wiring.service_cidrs if cidr.version == family)
+    return (cluster_ip, *(address.ip for node in api_servers(wiring) for address in node.addresses))
+
+
 def _api_server(wiring: Wiring) -> Iterator[JsonObject]:
-    """`default/kubernetes`, which leads to the control plane (or the first node, where there is none)."""
-    servers = [node for node in wiring.nodes if node.role == CONTROL_PLANE] or list(wiring.nodes[:1])
-    addresses = [str(node.addresses[0].ip) for node in servers]
+    """`default/kubernetes`, which leads to the API servers."""
+    addresses = [str(node.addresses[0].ip) for node in api_servers(wiring)]
     family = f"IPv{wiring.nodes[0].addresses[0].version}"
     labels = {"component": "apiserver", "provider": "kubernetes"}
     metadata: JsonObject = {"name": "kubernetes", "namespace": "default"}
     port = {"name": "https", "protocol": "TCP", "port": API_PORT}
-    cidr = next(c for c in wiring.service_cidrs if f"IPv{c.version}" == family)
     yield {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {**metadata, "labels": labels},
         "spec": {
             "type": "ClusterIP",
-            "clusterIP": str(cidr[1]),
+            "clusterIP": str(api_addresses(wiring)[0]),
             "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": API_PORT}],
         },
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.topology import parse_topology
 from emulator.engine.advertising import Advertising
+from emulator.engine.apiserver import CertificateError, make_certificate, serve_api
 from emulator.engine.health_checks import HealthChecks
 from emulator.engine.heartbeats import Heartbeats
 from emulator.engine.ingress import IngressProxies
@@ -103,13 +104,16 @@ class Engine:
             tasks.create_task(self.proxies.run(self.kubelets.configure))
             serving()
             log.info("serving")
+            certificate = tasks.create_task(
+                asyncio.to_thread(make_certificate, self.wiring, self.run_dir / "api-server.pem")
+            )
             await self.kubelets.open()
             # A bridge that finds its controller listening connects at once; else it retries a second later.
             await self.controller_arrived.wait()
             log.info("the controller listens")
             try:
-                await self._build(plumbing)
-            except NetworkError as error:
+                await self._build(plumbing, certificate)
+            except (NetworkError, CertificateError) as error:
                 # Starting again would not help: whoever waits is told, and the rest stays for inspection.
                 log.exception("the network cannot be built")
                 self.impossible = str(error)
@@ -120,13 +124,14 @@ class Engine:
             tasks.create_task(self._advertising.run())
             tasks.create_task(self._health_checks.run())
 
-    async def _build(self, plumbing: PodPlumbing) -> None:
+    async def _build(self, plumbing: PodPlumbing, certificate: Awaitable[Path]) -> None:
         await asyncio.to_thread(self._network.build)
         await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
         for host in self.wiring.external:
             place = f"ext/{host.name}"
             self._outside.append(await Serving.start(internet_host(place), netns_path(place)))
         await self._serve_names()
+        self._outside += await serve_api(self.wiring, await certificate)
         log.info("the network is built")
         self.network_built = True
         self.pulse.beat()

@@ -32,7 +32,7 @@ class PodPlumbing:
 
     def detach(self, pods: Sequence[JsonObject]) -> None:
         """Take pods off the network."""
-        self._network.detach([place_of(pod) for pod in pods if not is_host_network(pod)])
+        self._network.detach(list(self._attachments(pods)))
 
     def _attachments(self, pods: Iterable[JsonObject]) -> Iterable[PodAttachment]:
         for pod in pods:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
@@ -111,13 +111,14 @@ class Network:
                 raise
             self._detour(lambda: self._pods.update({pod.place: pod for pod in new}))
 
-    def detach(self, places: Collection[str]) -> None:
-        """Take pods off the network; their namespaces lose their names. Unknown ones are ignored.
+    def detach(self, pods: Iterable[PodAttachment]) -> None:
+        """Take pods off the network; their namespaces lose their names. Unknown ones are ignored, and so are
+        those in whose place a namesake is by now.
 
         No packet of theirs passes once this returns.
         """
         with self._lock:
-            self._detach(places)
+            self._detach([pod.place for pod in pods if self._pods.get(pod.place) == pod])
 
     def adopt(self, pods: Sequence[PodAttachment]) -> None:
         """After a restart: keep what these pods have, make what they lack, remove every other pod's rest."""

@@ -88,6 +88,7 @@ _COMMANDS = (
     ("ip", "iproute2", "Mininet's commands"),
     ("tc", "iproute2", "rate, delay and loss of links"),
     ("nsenter", "util-linux", "exec and shell"),
+    ("openssl", "openssl", "the API server's certificate"),
 )
 _POD_COMMANDS = (
     ("busybox", "busybox"),

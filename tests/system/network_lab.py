@@ -223,14 +223,14 @@ def detach() -> Report:
     """Pods go and come back under the same names."""
     network, plan = built()
     some = pods(plan, 2)[:3]
-    network.detach([pod.place for pod in some])
+    network.detach(some)
     report: Report = {
         "ports": sorted(set(ofports()) & {pod.port.interface for pod in some}),
         "netns": [pod.place for pod in some if netns_path(pod.place).exists()],
         "links": sorted({link["ifname"] for link in ip_json("link")} & {pod.port.interface for pod in some}),
         "shown": sorted(set(network.net.keys()) & {pod.place for pod in some}),
     }
-    network.detach([pod.place for pod in some])
+    network.detach(some)
     network.attach(some)
     report["back"] = {
         pod.port.interface: ofports().get(pod.port.interface) == pod.port.ofport for pod in some
@@ -302,7 +302,7 @@ def scale() -> Report:
     end = time.monotonic()
     network.attach(pods(plan, 20))
     again = time.monotonic()
-    network.detach([pod.place for pod in pods(plan, 20)])
+    network.detach(pods(plan, 20))
     return {
         "build": middle - start,
         "attach": end - middle,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import SSLContext
 
 from emulator.cluster.dns.view import Objects
 
@@ -73,6 +74,8 @@ class HttpListener:
     """The Server header; empty sends none."""
     address: str = ""
     """The one local address to listen on; empty listens on all, of both families."""
+    tls: SSLContext | None = None
+    """Speaks HTTPS with this certificate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,9 @@ class Serving:
         if isinstance(listener, HttpListener):
             http = web.Server(partial(self._answer, listener), access_log=None)
             self._web.append(http)
-            server = await loop.create_server(partial(self._greet, http), sock=opened, backlog=_BACKLOG)
+            server = await loop.create_server(
+                partial(self._greet, http), sock=opened, backlog=_BACKLOG, ssl=listener.tls
+            )
         else:
             server = await asyncio.start_server(
                 partial(self._converse, listener), sock=opened, backlog=_BACKLOG
