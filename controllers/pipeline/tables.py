@@ -106,7 +106,7 @@ UN_SNAT = Stage(
     10,
     "UnSNAT",
     "Gives packets addressed to the node back to the connection that was masqueraded, if there is one.",
-    _TYPE | _DST,
+    _TYPE | _DST | {f.REG0},
     frozenset(),
     ("ConntrackZone",),
 )

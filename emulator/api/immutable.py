@@ -42,7 +42,14 @@ def _service(old: JsonObject, new: JsonObject) -> list[Finding]:
     if had and wants and had != wants:
         listed = after.get("clusterIPs") or [wants]
         return [invalid(("spec", "clusterIPs", 0), listed, "may not change once set")]
+    number = before.get("healthCheckNodePort")
+    if number and after.get("healthCheckNodePort") not in (None, 0, number) and _has_health_checks(after):
+        return [forbidden(("spec", "healthCheckNodePort"), _FIXED)]
     return []
+
+
+def _has_health_checks(spec: JsonObject) -> bool:
+    return (spec.get("type"), spec.get("externalTrafficPolicy")) == ("LoadBalancer", "Local")
 
 
 _POD_MAY_CHANGE = frozenset(

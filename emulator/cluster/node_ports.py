@@ -11,6 +11,9 @@ from emulator.api.objects import JsonObject, Path
 from emulator.cluster.bands import FIRST_NODE_PORT, LAST_NODE_PORT, NODE_PORTS
 
 _TAKEN = "provided port is already allocated"
+_OUTSIDE = (
+    f"provided port is not in the valid range. The range of valid ports is {FIRST_NODE_PORT}-{LAST_NODE_PORT}"
+)
 _FULL = "failed to allocate a nodePort: range is full"
 _TYPES = frozenset({"NodePort", "LoadBalancer"})
 
@@ -48,9 +51,7 @@ class NodePorts:
             if not number:
                 continue
             if number not in NODE_PORTS:
-                limits = f"{FIRST_NODE_PORT}-{LAST_NODE_PORT}"
-                why = f"provided port is not in the valid range. The range of valid ports is {limits}"
-                return [invalid(path, number, why)]
+                return [invalid(path, number, _OUTSIDE)]
             if number in self.taken or (port["protocol"], number) in seen:
                 return [invalid(path, number, _TAKEN)]
             seen.add((port["protocol"], number))
@@ -83,6 +84,8 @@ class NodePorts:
         path: Path = ("spec", "healthCheckNodePort")
         own = {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
         number = spec.get("healthCheckNodePort")
+        if number and number not in NODE_PORTS:
+            return [invalid(path, number, _OUTSIDE)]
         if number:
             return [invalid(path, number, _TAKEN)] if number in self.taken | own else []
         number = NODE_PORTS.choose(self.taken | own, self.seed())

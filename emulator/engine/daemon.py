@@ -18,6 +18,7 @@ from emulator.cluster.node_life import is_lost
 from emulator.cluster.plan import wire
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.topology import parse_topology
+from emulator.engine import proxies
 from emulator.engine.advertising import Advertising
 from emulator.engine.apiserver import CertificateError, make_certificate, serve_api
 from emulator.engine.health_checks import HealthChecks
@@ -29,6 +30,7 @@ from emulator.engine.options import Options
 from emulator.engine.plumbing import PodPlumbing
 from emulator.engine.pods import PodLifecycle
 from emulator.engine.programming import Programming
+from emulator.engine.proxies import Proxies
 from emulator.engine.pulse import Pulse
 from emulator.engine.readiness import Readiness, failing_pods, unready_workloads, unsettled_pods
 from emulator.engine.reconciler import Reconciler
@@ -82,6 +84,10 @@ class Engine:
         self._heartbeats = Heartbeats(self.store, self.wiring)
         self._advertising = Advertising(self.store, self.wiring, run_dir, self.pulse)
         self._health_checks = HealthChecks(self.store, self.wiring, self.pulse)
+        names = [node.name for node in self.wiring.nodes]
+        self._proxies = Proxies(self.store, names, self.programming, self.pulse)
+        self._proxied_version = 0
+        """The last version at which an object changed that proxies tell of over HTTP."""
         self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
@@ -123,6 +129,7 @@ class Engine:
             tasks.create_task(pods.run())
             tasks.create_task(self._advertising.run())
             tasks.create_task(self._health_checks.run())
+            tasks.create_task(self._proxies.run())
 
     async def _build(self, plumbing: PodPlumbing, certificate: Awaitable[Path]) -> None:
         await asyncio.to_thread(self._network.build)
@@ -197,6 +204,8 @@ class Engine:
         yield from self.proxies.missing()
         if self.programming.resource_version < self._flow_version:
             yield "the switches have not confirmed the latest flows"
+        elif self._proxies.version < self._proxied_version:
+            yield "the nodes' health checks do not tell of the latest endpoints"
         yield from self._advertising.missing()
         for error in self.programming.errors:
             yield f"a switch refused its program: {error}"
@@ -210,3 +219,5 @@ class Engine:
                 self.proxies.note(event)
                 if event.object["kind"] in WATCHED_BY_CONTROLLER:
                     self._flow_version = event.resource_version
+                if event.object["kind"] in proxies.KINDS:
+                    self._proxied_version = event.resource_version

@@ -106,7 +106,8 @@ class PodLifecycle:
             for uid, pod in pods.items()
             if uid not in self._lives and _wants_life(pod) and node_name(pod) not in lost
         ]
-        version = self._store.resource_version
+        # Of the pods themselves: the controller does not hear of every version, such as those of Events.
+        version = max((int(pod["metadata"]["resourceVersion"]) for pod in new), default=0)
         before = {key_of(life.pod): life for life in self._lives.values()}
         alive = [pod for pod in new if not is_terminating(pod) and key_of(pod) not in before]
         if alive:

@@ -15,7 +15,7 @@ from controllers.pipeline.fields import ct_state
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import dst, ip, match
 from controllers.pipeline.owner import PIPELINE
-from controllers.pipeline.registers import FLAGS, MARK_FLAGS, MARK_SERVICE, MARK_SOURCE, SOURCE
+from controllers.pipeline.registers import FLAGS, MARK_FLAGS, MARK_SERVICE, MARK_SOURCE, SOURCE, Source
 from controllers.pipeline.tables import (
     CONNTRACK_COMMIT,
     CONNTRACK_STATE,
@@ -47,6 +47,11 @@ def flows(view: NodeView) -> Iterator[Flow]:
         given_back = (Ct(snat_zone(view), CONNTRACK_ZONE, nat=Nat()),)
         for address in (*view.addresses(family), view.host_hairpin(family)):
             yield Flow(UN_SNAT, 200, match(dst(address)), given_back, view.ref, "back-to-masqueraded")
+        # What the stack says to itself is no answer: it would meet its own connection, and be masqueraded
+        # before it is looked up.
+        for address in view.addresses(family):
+            own = match(SOURCE(Source.HOST), dst(address))
+            yield Flow(UN_SNAT, 210, own, (Goto(CONNTRACK_ZONE),), view.ref, "stack-to-itself")
         looked_up = (Ct(main_zone(view), CONNTRACK_STATE, nat=Nat()),)
         yield Flow(CONNTRACK_ZONE, 200, match(ip(family)), looked_up, PIPELINE, "look-up")
     yield Flow(UN_SNAT, 0, match(), (Goto(CONNTRACK_ZONE),), PIPELINE, "not-to-the-node")
