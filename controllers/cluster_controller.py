@@ -28,10 +28,12 @@ from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3
 
 from controllers import openflow, unixctl
+from controllers.conntrack_cleanup import Cleaner
 from controllers.packet_in import answer
 from controllers.pipeline.compile import Compiler
 from controllers.pipeline.flow import FlowProgram
 from controllers.pipeline.registers import PUNT, Punt
+from controllers.pipeline.stale import Frontends, frontends
 from controllers.switch import Outcome, Switch
 from controllers.watch import LOST, Observed, follow
 from emulator.api.client import Client
@@ -79,6 +81,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         self._in_force = False
         """Whether the engine believes that all switches hold some version."""
         self._compiler = Compiler()
+        self._cleaner = Cleaner()
         self._bell = Doorbell()
         self._stopping = Event()
 
@@ -106,6 +109,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
     def _program_for_ever(self) -> None:
         compiled: Observed | None = None
         programs: Mapping[str, FlowProgram] = {}
+        served = Frontends()
         while True:
             self._bell.wait()
             observed = self._observed
@@ -116,9 +120,13 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
                     self._bridges = {
                         bridge.datapath_id: bridge for bridge in observed.snapshot.wiring.bridges
                     }
-                    programs = self._compiler.compile(state_of(observed.snapshot))
+                    state = state_of(observed.snapshot)
+                    programs, served = self._compiler.compile(state), frontends(state)
                     compiled = observed
-                self._acknowledge(observed.resource_version, *self._install(programs))
+                outcomes, missing = self._install(programs)
+                if not missing:
+                    self._forget_stale_connections(served)
+                self._acknowledge(observed.resource_version, outcomes, missing)
             except Exception as error:
                 # Whatever is wrong with these objects, the next ones may be right again.
                 log.exception("version %s could not be put in force", observed.resource_version)
@@ -141,6 +149,16 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         if any(outcome.changed for outcome in outcomes.values()):
             _let_caches_follow(under_way[0][0])
         return outcomes, missing
+
+    def _forget_stale_connections(self, served: Frontends) -> None:
+        """What is acknowledged holds for clients that have asked before, too."""
+        try:
+            forgotten = self._cleaner.clean(served)
+        except (OSError, ValueError, unixctl.ControlError) as error:
+            log.warning("stale UDP connections could not be looked for: %s", error)
+            return
+        if forgotten:
+            log.info("%d stale UDP connections forgotten", forgotten)
 
     def _acknowledge(self, version: str, outcomes: Mapping[str, Outcome], missing: list[str]) -> None:
         if missing:
