@@ -2,7 +2,8 @@
 
 It follows the objects, compiles them, sends each switch its change as one atomic bundle and
 acknowledges a version once every bridge has confirmed it. A switch that connects, for the first time
-or again, gets its whole program in one bundle: connections under way do not notice.
+or again, gets its whole program in one bundle: connections under way do not notice. Every second the
+switches' flows are counted, as kube-proxy looks after its rules: what somebody deleted is put back.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ ANY_STATE = [HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER, MAIN_DISPATCHER, DEAD_DISP
 CONFIRMATION_SECONDS = 15.0
 ACKNOWLEDGEMENT_SECONDS = 5.0
 RETRY_SECONDS = 0.1
+AUDIT_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         """Follow the objects and program the switches in greenlets of their own."""
         super().start()
         hub.spawn(_live_or_die, follow, self._objects, self._notice, self._pause)
+        hub.spawn(_live_or_die, self._audit_for_ever)
         return hub.spawn(_live_or_die, self._program_for_ever)
 
     def close(self) -> None:
@@ -99,10 +102,16 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         self._observed = observed
         self._bell.ring()
 
-    def _pause(self) -> None:
-        """Wait a moment before the engine is asked again."""
-        with Timeout(RETRY_SECONDS, False):
+    def _pause(self, seconds: float = RETRY_SECONDS) -> None:
+        """Wait a moment, before the engine is asked again or switches are."""
+        with Timeout(seconds, False):
             self._stopping.wait()
+
+    def _audit_for_ever(self) -> None:
+        while True:
+            self._pause(AUDIT_SECONDS)
+            for switch in list(self._switches.values()):
+                switch.ask_for_count()
 
     # -- programming -------------------------------------------------------------------------------
 
@@ -213,6 +222,12 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         switch = self._switches.get(event.msg.datapath.id)
         if switch is not None:
             switch.on_barrier(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPAggregateStatsReply, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
+    def _on_count(self, event: Any) -> None:
+        switch = self._switches.get(event.msg.datapath.id)
+        if switch is not None and not switch.on_count(event.msg.body.flow_count):
+            self._bell.ring()
 
     # -- packets -----------------------------------------------------------------------------------
 

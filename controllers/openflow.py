@@ -126,6 +126,13 @@ def clear(datapath: Datapath) -> Message:
     )
 
 
+def count(datapath: Datapath, cookie: int, mask: int) -> Message:
+    """Ask how many flows have this cookie, as far as `mask` goes."""
+    return parser.OFPAggregateStatsRequest(
+        datapath, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask, parser.OFPMatch()
+    )
+
+
 def add_meter(datapath: Datapath, meter: int, packets_per_second: int) -> Message:
     """Make a meter that drops what exceeds the rate."""
     band = parser.OFPMeterBandDrop(rate=packets_per_second, burst_size=packets_per_second)

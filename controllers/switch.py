@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from eventlet import Timeout
@@ -14,7 +14,7 @@ from controllers import openflow
 from controllers.openflow import Datapath, Message, ofp
 from controllers.pipeline.diff import Change, diff
 from controllers.pipeline.flow import Flow, FlowProgram
-from controllers.pipeline.owner import cookie_of
+from controllers.pipeline.owner import ROUND_MASK, ROUND_SHIFT, cookie_of
 
 BYTES_AT_ONCE = 1 << 16
 
@@ -106,6 +106,24 @@ class Switch:
         """Write a flow once more as it is: Open vSwitch looks through its caches after any change."""
         for flow in islice(self.installed or (), 1):
             self._send([openflow.modify(self.datapath, flow)])
+
+    def ask_for_count(self) -> None:
+        """Ask how many of our flows the switch holds; `on_count` takes the answer."""
+        if self.installed is not None and self._transaction is None:
+            self._send([openflow.count(self.datapath, self._round << ROUND_SHIFT, ROUND_MASK)])
+
+    def on_count(self, flows: int) -> bool:
+        """Whether the switch still holds what it has confirmed; if not, the next `begin` puts it back.
+
+        Answers come in the order of questions: one that comes while nothing is under way is about the
+        program that is installed. Learned flows do not count, their cookies name no round.
+        """
+        if self.installed is None or self._transaction is not None or flows == len(self.installed):
+            return True
+        log.info("%s holds %d flows, not %d", self.installed.bridge, flows, len(self.installed))
+        # What is missing is added; what is too much can be found by nobody, so everything goes first.
+        self.installed = replace(self.installed, units={}) if flows < len(self.installed) else None
+        return False
 
     def on_error(self, message: Message) -> None:
         """The switch refused something."""

@@ -69,6 +69,9 @@ class _Life:
     stopping: asyncio.Task[None] | None = None
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Nothing of it is left: neither containers nor interface."""
+    grace: float = 0.0
+    """Seconds that it was given when it began to stop."""
+    hurrying: asyncio.Task[None] | None = None
 
 
 class PodLifecycle:
@@ -122,7 +125,12 @@ class PodLifecycle:
             if current is not None and node_name(current) in lost:
                 continue
             if life.stopping is None and (current is None or is_terminating(current)):
+                life.grace = _grace(current)
                 life.stopping = self._task(self._stop(life, current), life.pod)
+            elif life.stopping is not None and _grace(current) < life.grace:
+                # Another deletion has cut the grace period short.
+                life.grace = _grace(current)
+                life.hurrying = self._task(self._containers.stop(life.pod, life.grace), life.pod)
 
     async def _begin(self, pod: JsonObject, version: int, before: _Life | None) -> None:
         """Start a pod that is attached, or that has to wait for the end of the one that had its name.
@@ -140,7 +148,7 @@ class PodLifecycle:
         if life.starting is not None and not life.starting.done():
             life.starting.cancel()
             await asyncio.wait({life.starting})
-        grace = 0.0 if current is None else float(current["metadata"].get("deletionGracePeriodSeconds") or 0)
+        grace = _grace(current)
         pod = current or life.pod
         if grace and current is not None:
             grace -= await self._out_of_service(current, grace)
@@ -176,6 +184,11 @@ class PodLifecycle:
                 log.exception("%s", key_of(pod))
 
         return asyncio.get_running_loop().create_task(guarded())
+
+
+def _grace(pod: JsonObject | None) -> float:
+    """How long a pod may take to end, in seconds; None is one that is out of the store already."""
+    return 0.0 if pod is None else float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
 
 
 def _concerns_pods(event: Event) -> bool:
