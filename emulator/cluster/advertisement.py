@@ -17,7 +17,7 @@ from emulator.cluster.model import ClusterState, Node, Service, TrafficPolicy
 from emulator.cluster.wiring import Advertising, IPAddress, IPNetwork, LinuxRouter, Mode, NodePlan, Wiring
 
 EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
-"""Label of a Node; that it is there is enough."""
+"""Label of a Node, with the value `true`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def _prefixes(
 ) -> Iterator[IPNetwork]:
     if wiring.mode is Mode.ROUTED:
         yield from plan.pod_cidrs
-    if node is not None and EXCLUDE in node.labels:
+    if node is not None and node.labels.get(EXCLUDE) == "true":
         return
     yield from advertising.ranges
     for service in local:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from emulator.cluster.advertisement import Peering, peerings
-from emulator.cluster.wiring import Advertising, IPNetwork, LinuxRouter, Wiring
+from emulator.cluster.wiring import Advertising, IPNetwork, LinuxRouter, Mode, Wiring
 
 _FIRST_BLANK = "  "
 
@@ -54,7 +54,12 @@ def router_config(wiring: Wiring, router: LinuxRouter) -> str:
         lines += [
             f"protocol kernel kernel{version} {{",
             "  merge paths on;",
-            f"  ipv{version} {{ import none; export where source = RTS_BGP; }};",
+            f"  ipv{version} {{ import none; export all; }};",
+            "}",
+            # What no node advertises must not follow the default route: it would come back from there.
+            f"protocol static nobody{version} {{",
+            f"  ipv{version} {{ preference 1; }};",
+            *(f"  route {network} unreachable;" for network in _known(wiring) if network.version == version),
             "}",
         ]
     for peering in peerings(wiring):
@@ -70,6 +75,12 @@ def router_config(wiring: Wiring, router: LinuxRouter) -> str:
                 "}",
             ]
     return "\n".join(lines) + "\n"
+
+
+def _known(wiring: Wiring) -> tuple[IPNetwork, ...]:
+    """The ranges that nodes may advertise."""
+    pods = wiring.pod_cidrs if wiring.mode is Mode.ROUTED else ()
+    return (*_advertising(wiring).ranges, *pods)
 
 
 def _advertising(wiring: Wiring) -> Advertising:

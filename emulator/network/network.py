@@ -296,6 +296,7 @@ def _add_link(net: KubeNet, wiring: Wiring, link: Link, *, offload: bool) -> Non
             port1=_ofport(wiring, near),
             intfName1=near.interface,
             intfName2=far.interface,
+            port2=_position(wiring, far),
             **options,
         )
         return
@@ -308,6 +309,12 @@ def _add_link(net: KubeNet, wiring: Wiring, link: Link, *, offload: bool) -> Non
         intfName2=far.interface,
         **options,
     )
+
+
+def _position(wiring: Wiring, end: LinkEnd) -> int:
+    """Which of its place's interfaces it is: Mininet keeps one a number."""
+    names = [i.name for router in wiring.routers if router.place == end.place for i in router.interfaces]
+    return names.index(end.interface) if names else 0
 
 
 def _ofport(wiring: Wiring, end: LinkEnd) -> int:

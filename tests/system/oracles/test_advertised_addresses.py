@@ -81,6 +81,7 @@ def kernel_routes(cluster: Cluster, family: int) -> Routes:
             hop["dev"] for hop in route.get("nexthops", [route]) if "linkdown" not in hop.get("flags", ())
         )
         for route in json.loads(said)
+        if route.get("type") != "unreachable"
     }
 
 
@@ -92,7 +93,7 @@ def bird_routes(cluster: Cluster, family: int) -> Routes:
     for line in said.splitlines():
         named = re.match(r"(\S+/\d+)\s", line)
         prefix = named.group(1) if named else prefix
-        peer = re.search(r"\[(\w+)_[46] ", line)
+        peer = re.search(r"unicast \[(\w+)_[46] ", line)
         if peer:
             found.setdefault(prefix, set()).add(peer.group(1).replace("_", "-"))
     return {prefix: frozenset(nodes) for prefix, nodes in found.items()}
@@ -272,7 +273,7 @@ def test_changes_move_host_routes_and_drop_no_session(shop: Cluster) -> None:
 
 def test_a_node_that_stays_out_of_load_balancing_advertises_nothing(shop: Cluster) -> None:
     label = "node.kubernetes.io/exclude-from-external-load-balancers"
-    shop.patch("Node", "worker-3", None, {"metadata": {"labels": {label: ""}}})
+    shop.patch("Node", "worker-3", None, {"metadata": {"labels": {label: "true"}}})
     assert shop.wait_ready().ready
     assert only(shop, "worker-1", "worker-2")()
     shop.patch("Node", "worker-3", None, {"metadata": {"labels": {label: None}}})
@@ -283,18 +284,39 @@ def test_a_node_that_stays_out_of_load_balancing_advertises_nothing(shop: Cluste
 # -- failures
 
 
-def test_a_node_whose_bird_is_down_is_left_alone_until_it_is_back(shop: Cluster, family: int) -> None:
+def test_a_node_whose_bird_is_down_is_left_alone_until_it_is_back(shop: Cluster) -> None:
     """Its kernel closes the session at once: no timer has to run out."""
     after(shop, lambda: shop.sandbox.hold("bird-node-worker-2"), only(shop, "worker-1", "worker-3"))
-    report = shop.probe("ext/client", f"svc/shop/web-v{family}", "80/tcp", count=60, timeout=10)
-    assert report["outcomes"] == {"connected": 60}
-    assert set(entries(shop, report, family)) == {"worker-1", "worker-3"}
+    for family in (4, 6):
+        report = shop.probe("ext/client", f"svc/shop/web-v{family}", "80/tcp", count=60, timeout=10)
+        assert report["outcomes"] == {"connected": 60}
+        assert set(entries(shop, report, family)) == {"worker-1", "worker-3"}
     assert shop.wait_ready().ready, "who is held down is not waited for"
     shop.sandbox.release("bird-node-worker-2")
     assert shop.wait_ready().ready
     assert only(shop, *NODES)()
-    report = shop.probe("ext/client", f"svc/shop/web-v{family}", "80/tcp", count=60, timeout=10)
-    assert set(entries(shop, report, family)) == set(NODES)
+    for family in (4, 6):
+        report = shop.probe("ext/client", f"svc/shop/web-v{family}", "80/tcp", count=60, timeout=10)
+        assert report["outcomes"] == {"connected": 60}
+        assert set(entries(shop, report, family)) == set(NODES)
+
+
+def test_where_nobody_speaks_the_router_refuses(shop: Cluster) -> None:
+    """Its default route would lead packets out and back again."""
+
+    def hold_all() -> None:
+        for node in NODES:
+            shop.sandbox.hold(f"bird-node-{node}")
+
+    after(shop, hold_all, lambda: not any(kernel_routes(shop, family) for family in (4, 6)))
+    for family, refusals in ((4, {"host-unreachable"}), (6, {"network-unreachable"})):
+        report = shop.probe("ext/client", f"svc/shop/web-v{family}", "80/tcp", timeout=5)
+        assert report["outcome"] == "rejected"
+        assert {one["name"] for one in report["rejections"]} == refusals
+    for node in NODES:
+        shop.sandbox.release(f"bird-node-{node}")
+    assert shop.wait_ready().ready
+    assert only(shop, *NODES)()
 
 
 def test_a_bird_that_crashes_comes_back_by_itself(careless: Cluster) -> None:

@@ -207,7 +207,9 @@ def test_host_routes_are_of_the_services_families() -> None:
 def test_a_node_may_stay_out_of_it() -> None:
     there = lab()
     there.run(pod("web", nodeName="worker-2"), local())
-    there.change("Node", "worker-2", lambda node: node["metadata"]["labels"].update({EXCLUDE: ""}), "")
+    there.change("Node", "worker-2", lambda node: node["metadata"]["labels"].update({EXCLUDE: "false"}), "")
+    assert RANGES[0] in prefixes(there, "worker-2")
+    there.change("Node", "worker-2", lambda node: node["metadata"]["labels"].update({EXCLUDE: "true"}), "")
     assert prefixes(there, "worker-2") == []
     assert prefixes(there, "worker-1") == RANGES
 
@@ -248,6 +250,9 @@ def test_a_router_merges_paths_and_tells_nothing() -> None:
     text = router_config(wiring, wiring.routers[0])
     assert text.count("merge paths on;") == 2
     assert text.count("export none;") == 4
+    assert "  route 10.96.0.0/16 unreachable;" in text
+    assert "10.244.0.0/16" not in text
+    assert "  route 10.244.0.0/16 unreachable;" in router_config(planned(mode="routed"), wiring.routers[0])
     assert "hold time 9;" in text
     assert "keepalive time 3;" in text
 
