@@ -107,7 +107,16 @@ def _container(container: JsonObject, status: JsonObject) -> Lines:
     ports = ", ".join(
         f"{port['containerPort']}/{port.get('protocol', 'TCP')}" for port in container.get("ports") or []
     )
-    lines: Lines = [("Image", container.get("image", "")), ("Ports", ports or "<none>")]
+    host_ports = ", ".join(
+        f"{port.get('hostIP', '')}:{port['hostPort']}/{port.get('protocol', 'TCP')}".removeprefix(":")
+        for port in container.get("ports") or []
+        if port.get("hostPort")
+    )
+    lines: Lines = [
+        ("Image", container.get("image", "")),
+        ("Ports", ports or "<none>"),
+        ("Host Ports", host_ports or "<none>"),
+    ]
     if container.get("command") or container.get("args"):
         lines.append(
             ("Command", " ".join([*(container.get("command") or []), *(container.get("args") or [])]))

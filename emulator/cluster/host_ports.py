@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from emulator.cluster.model import ContainerPort, Protocol
-from emulator.cluster.wiring import IPAddress
+from emulator.cluster.wiring import IPAddress, NodePlan
 
 _NOWHERE_ELSE = ip_address("::1")
 
@@ -47,3 +47,19 @@ def host_ports(ports: Iterable[ContainerPort], addresses: Iterable[IPAddress]) -
                 continue
             claimed.add(key)
             yield HostPort(declared.protocol, declared.host_port, address, declared.port, at)
+
+
+def unanswered(ports: Iterable[ContainerPort], node: NodePlan) -> Iterator[str]:
+    """What is to be said of hostPorts on `node` that no packet can reach."""
+    own = (*(interface.ip for interface in node.addresses), *node.pod_gateways)
+    for declared in ports:
+        if declared.host_port is None or not declared.host_ip:
+            continue
+        at = ip_address(declared.host_ip)
+        if at == _NOWHERE_ELSE:
+            why = "Linux routes no packets out of that address"
+        elif at.is_unspecified or at.is_loopback or at in own:
+            continue
+        else:
+            why = f"no address of node {node.name}"
+        yield f"hostPort {declared.host_port} at {at} answers nowhere: {why}"

@@ -18,6 +18,7 @@ from emulator.cluster import ipam
 from emulator.cluster.changes import Change, Update, UpdateStatus, with_status
 from emulator.cluster.crowd import Company, Crowd, Place, Spread
 from emulator.cluster.events import News, told
+from emulator.cluster.host_ports import unanswered
 from emulator.cluster.placement import matches_node, node_preference, untolerated_taint
 from emulator.cluster.pods import (
     addresses,
@@ -28,6 +29,7 @@ from emulator.cluster.pods import (
     node_name,
 )
 from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.state import container_ports
 from emulator.cluster.wiring import IPAddress, NodePlan, Wiring
 
 SCHEDULER = "default-scheduler"
@@ -56,6 +58,8 @@ def schedule(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
                 why = admission.obj["status"]["message"]
                 news = News(pod, "NodePorts", why, "kubelet", host=node_name(pod))
                 yield _told(snapshot, news, now)
+            else:
+                yield from _unanswered_ports(snapshot, pod, pool.plan(node_name(pod)), now)
     for pod in sorted(waiting, key=_turn):
         if pod["spec"].get("schedulingGates"):
             why = "Scheduling is blocked due to non-empty scheduling gates"
@@ -72,6 +76,7 @@ def schedule(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
             crowd.add(bound, place)
             yield Update(bound)
             yield UpdateStatus({**bound, "status": _bound_status(bound, pool, now)})
+            yield from _unanswered_ports(snapshot, pod, pool.plan(place.name), now)
     yield from pool.remembered()
 
 
@@ -202,6 +207,13 @@ def _replaced(pod: JsonObject, new: JsonObject) -> list[JsonObject]:
 
 def _told(snapshot: Snapshot, news: News, now: datetime) -> Change:
     return told(news, snapshot.get(*news.key), now)
+
+
+def _unanswered_ports(snapshot: Snapshot, pod: JsonObject, plan: NodePlan, now: datetime) -> Iterator[Change]:
+    if is_host_network(pod):
+        return
+    for why in unanswered(container_ports(pod), plan):
+        yield _told(snapshot, News(pod, "HostPortUnreachable", why, "kubelet", host=plan.name), now)
 
 
 def _admit_on_node(

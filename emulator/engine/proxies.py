@@ -65,7 +65,10 @@ class Proxies:
         """Follow Services and their endpoints, for ever. The nodes' namespaces must be there."""
         for node in self._nodes:
             program = proxy_health(partial(self._health, node))
-            self._own.append(await Serving.start(program, netns_path(f"node/{node}")))
+            try:
+                self._own.append(await Serving.start(program, netns_path(f"node/{node}")))
+            except ProgramError as error:
+                log.warning("the proxy of %s cannot tell of its health: %s", node, error)
         watch = self._store.watch(KINDS)
         version = 0
         while True:

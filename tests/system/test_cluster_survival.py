@@ -10,6 +10,8 @@ import pytest
 
 from emulator import Cluster
 from tests.system.conversation import conversation, storm
+from tests.system.hygiene import inside
+from tests.system.oracles import objects
 from tests.system.oracles.addresses import cluster_ip, node_address, node_port, pod_address
 from tests.system.processes import PATIENCE, end, kill_and_await, of_service, stopped, with_words
 from tests.system.reachability import FAMILIES, NODE_PORTS, assert_everything_passes, shop
@@ -153,6 +155,34 @@ def test_objects_and_network_outlive_the_engine(running: Cluster) -> None:
         assert container["restartCount"] == runs[name] + 1
         ended = container["lastState"]["terminated"]
         assert (ended["exitCode"], ended["reason"]) == (255, "Unknown")
+
+
+def test_a_host_port_outlives_the_engine_and_ends_with_its_pod(running: Cluster) -> None:
+    """On the node itself it needs rules that nobody else would take away."""
+    assert_ready(running)
+    lender = objects.pod("lender", "worker-1")
+    lender["spec"]["containers"][0]["ports"] = [{"containerPort": 8080, "hostPort": 8000}]
+    applied = running.apply([lender])
+    assert applied.ready.ready, applied.ready.missing
+
+    def rules() -> int:
+        listed = inside(running, "ip", "-n", "node-worker-1", "rule")
+        return sum("dport 8000" in line for line in listed.splitlines())
+
+    before = rules()
+    assert before == 3, "two addresses and the loopback network"
+    for address in ("127.0.0.1", node_address(running, "worker-1", 4)):
+        assert running.probe("node/worker-1", address, "8000/tcp")["endpoints"] == {"shop/lender": 1}
+    kill_and_await(running, "engine")
+    assert_ready(running)
+    assert rules() == before
+    for address in ("127.0.0.1", node_address(running, "worker-1", 4)):
+        assert running.probe("node/worker-1", address, "8000/tcp")["endpoints"] == {"shop/lender": 1}
+    assert running.delete([lender]).ready.ready
+    running.wait_for("Pod", "lender", "shop", lambda found: found is None, PATIENCE)
+    assert rules() == 0
+    refused = running.probe("node/worker-1", "127.0.0.1", "8000/tcp")
+    assert refused["outcome"] == "rejected"
 
 
 def _identities(cluster: Cluster, kind: str) -> list[tuple[str, str]]:

@@ -360,29 +360,3 @@ def test_no_skew_is_ever_exceeded(replicas: int, skew: int, key: str) -> None:
         assert max(values) - min(values) <= skew
     else:  # the edge nodes count as empty domains, as in Kubernetes unless nodeTaintsPolicy says otherwise
         assert max(values) <= skew
-
-
-def events(lab: Lab, name: str) -> list[tuple[str, str, str]]:
-    return [
-        (event["type"], event["reason"], event["message"])
-        for event in lab.store.list("Event")
-        if event["involvedObject"]["name"] == name
-    ]
-
-
-def test_a_pod_that_waits_for_a_host_port_says_so_in_an_event() -> None:
-    lab = Lab()
-    ports = [{"containerPort": 80, "hostPort": 8080}]
-    place = {"ports": ports, "nodeSelector": {HOST: "worker-1"}}
-    lab.apply(pod("one", **place), pod("two", **place))
-    why = why_pending(lab, "two")
-    assert "1 node(s) didn't have free ports for the requested pod ports" in why
-    assert events(lab, "one") == []
-    assert events(lab, "two") == [("Warning", "FailedScheduling", why)]
-    lab.advance(60)
-    lab.settle()
-    assert events(lab, "two") == [("Warning", "FailedScheduling", why)]
-    lab.apply(pod("three", ports=ports, nodeName="worker-1"))
-    ((kind, reason, message),) = events(lab, "three")
-    assert (kind, reason) == ("Warning", "NodePorts")
-    assert message.startswith("Pod was rejected: Predicate NodePorts failed")
