@@ -103,15 +103,17 @@ def _evidence(report: JsonObject) -> list[tuple[str, str]]:
         lines.append(("outcomes", ", ".join(f"{count} {word}" for word, count in outcomes.items())))
     endpoints = report.get("endpoints") or {}
     if endpoints:
-        total = sum(endpoints.values())
-        spread = (f"{name} {count}" if total > 1 else name for name, count in sorted(endpoints.items()))
-        lines.append(("answered", ", ".join(spread)))
+        lines.append(("answered", _counted(endpoints)))
+    if report.get("servedBy"):
+        lines.append(("served by", _counted(report["servedBy"])))
     if report.get("sourceSeen"):
         lines.append(("saw source", ", ".join(report["sourceSeen"])))
     ttls = sorted({seen["ttl"] for seen in report.get("seen") or [] if seen.get("ttl") is not None})
     if ttls:
         lines.append(("ttl", ", ".join(map(str, ttls))))
     for reply in report.get("http") or []:
+        if reply.get("certificate"):
+            lines.append(("tls", _certificate(reply["certificate"])))
         lines.append(("http", f"{reply.get('status')} {_first_line(reply.get('body', ''))}"))
     lines += [("refused", _refusal(one)) for one in report.get("rejections") or []]
     if report.get("milliseconds"):
@@ -121,6 +123,12 @@ def _evidence(report: JsonObject) -> list[tuple[str, str]]:
     return lines
 
 
+def _counted(places: JsonObject) -> str:
+    """`shop/web-0 3, shop/web-1 2`; of a single attempt the place alone."""
+    total = sum(places.values())
+    return ", ".join(f"{name} {count}" if total > 1 else name for name, count in sorted(places.items()))
+
+
 def _lookup(lookup: JsonObject) -> str:
     """`db.shop.svc.cluster.local. A 10.96.0.5`; what went wrong where there is no address."""
     said = ", ".join(lookup["answers"])
@@ -128,6 +136,12 @@ def _lookup(lookup: JsonObject) -> str:
         said = "no record" if lookup["outcome"] == "NOERROR" else str(lookup["outcome"])
     over = {"tcp": " (over TCP)", "file": f" ({lookup['server']})"}.get(lookup["transport"], "")
     return f"{lookup['name']} {lookup['type']} {said}{over}"
+
+
+def _certificate(shown: JsonObject) -> str:
+    """`certificate for shop.example (self-signed)`."""
+    faults = f" ({', '.join(shown['faults'])})" if shown["faults"] else ""
+    return f"certificate for {', '.join(shown['names']) or 'no name'}{faults}"
 
 
 def _refusal(rejection: JsonObject) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from emulator.api.errors import ApiError, invalid_object
@@ -17,6 +18,7 @@ from emulator.api.objects import JsonObject, Path, copy_json
 from emulator.cluster.bands import address, address_band
 from emulator.cluster.families import settle_families
 from emulator.cluster.ingress.classes import with_default_class
+from emulator.cluster.ingress.issued import with_certificate
 from emulator.cluster.node_life import with_default_tolerations
 from emulator.cluster.node_ports import NodePorts, exhausted, held_node_ports
 from emulator.cluster.service_ranges import refused_ranges, reserved, service_ranges
@@ -43,7 +45,8 @@ class Admission:
 
     def admit(self, old: JsonObject | None, new: JsonObject) -> JsonObject:
         """The object to store: `new` itself, or for a Service a copy with everything allocated, for a new
-        pod one with the tolerations that every pod has, for a new Ingress one with the default class.
+        pod one with the tolerations that every pod has, for a new Ingress one with the default class,
+        for a Secret that asks for one a certificate.
 
         Raises ApiError 422 for what cannot be allocated, and 500 where nothing is left to allocate, in the
         API server's words.
@@ -54,6 +57,8 @@ class Admission:
             return with_default_tolerations(new)
         if new["kind"] == "Ingress" and old is None:
             return with_default_class(new, self._stored("IngressClass"))
+        if new["kind"] == "Secret":
+            return with_certificate(old, new, datetime.now(UTC))
         return new if new["kind"] != "Service" else self._service(old, new)
 
     def _service(self, old: JsonObject | None, new: JsonObject) -> JsonObject:

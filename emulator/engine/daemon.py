@@ -101,7 +101,7 @@ class Engine:
                 self.store.create(obj)
         self.kubelets.recall()
         plumbing = PodPlumbing(self._network, self.wiring)
-        withdrawal = Withdrawal(self.store, self._reconciler, self.programming, self.pulse)
+        withdrawal = Withdrawal(self.store, self._reconciler, self.programming, self.proxies, self.pulse)
         pods = PodLifecycle(self.store, plumbing, self.kubelets, self.programming, withdrawal)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())

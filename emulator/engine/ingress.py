@@ -38,6 +38,8 @@ class IngressProxies:
         self._pulse = pulse
         self._wanted_version = 0
         self._version = 0
+        self._found: tuple[Controller, ...] = ()
+        """The controllers as of the last look; one that is newer starts with what is true then."""
         self._refused: dict[str, str] = {}
         """Place of a controller's pod → why HAProxy did not take its newest configuration."""
 
@@ -46,13 +48,12 @@ class IngressProxies:
         watch = self._store.watch(_KINDS)
         while True:
             version = self._store.resource_version
-            found = controllers(self._snapshot())
-            if found:
-                await asyncio.gather(*(self._bring(one, configure) for one in found))
+            self._found = controllers(self._snapshot())
+            if self._found:
+                await asyncio.gather(*(self._bring(one, configure) for one in self._found))
             self._version = version
-            self._refused = {
-                place: why for place, why in self._refused.items() if place in map(_place, found)
-            }
+            places = set(map(_place, self._found))
+            self._refused = {place: why for place, why in self._refused.items() if place in places}
             self._pulse.beat()
             await watch.batch()
 
@@ -74,9 +75,14 @@ class IngressProxies:
         )
         return configuration(routed.routing, listening)
 
+    async def caught_up(self) -> None:
+        """Return when all proxies have taken what has been noted by now; at once where there are none."""
+        wanted = self._wanted_version
+        await self._pulse.until(lambda: self._version >= wanted or not self._found)
+
     def missing(self) -> Iterator[str]:
         """What readiness waits for."""
-        if self._version < self._wanted_version and controllers(self._snapshot()):
+        if self._version < self._wanted_version and self._found:
             yield "an ingress controller has not taken the latest configuration"
 
     def refused(self) -> Iterator[str]:

@@ -154,7 +154,7 @@ class _Question:
             return self.chart.directory.only_port(place)
         url = urlsplit(self.body["http"]) if isinstance(self.body.get("http"), str) else None
         if url is not None:
-            return url.port or 80, "tcp"
+            return url.port or (443 if url.scheme == "https" else 80), "tcp"
         if self.place.kind is PlaceKind.NAME and place.kind is PlaceKind.ADDRESS:
             return self.chart.directory.only_port_at(ip_address(place.name)) or (None, "icmp")
         return None, "icmp"

@@ -89,6 +89,7 @@ def judge(case: Judgement) -> Observation:
         dict(errors),
         _notes(case, keys, endpoints, arrivals),
         _responses(case.attempts),
+        _served_by(case.attempts),
         sum(attempt.exchanges for attempt in case.attempts) if request.exchanges > 1 else 0,
         len(replies),
         replies[0].decode("utf-8", "backslashreplace") if replies else "",
@@ -179,6 +180,12 @@ def _responses(attempts: Sequence[Attempt]) -> tuple[tuple[HttpReply, int], ...]
             counts[kind] += 1
             first.setdefault(kind, attempt.http)
     return tuple((first[kind], count) for kind, count in counts.most_common())
+
+
+def _served_by(attempts: Sequence[Attempt]) -> dict[str, int]:
+    """The pods behind an ingress proxy, most frequent first."""
+    pods = Counter(a.http.served_by for a in attempts if a.http is not None and a.http.served_by)
+    return dict(pods.most_common())
 
 
 def _notes(

@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 from emulator.cluster.outcome import Outcome
 from emulator.probes.request import ProbeRequest, Protocol
+from emulator.probes.tls import ServerCertificate
 
+SERVED_BY = "x-served-by"
+"""The header in which our ingress proxy tells what pod it asked."""
 UNKNOWN_ENDPOINT = "?"
 """Stands for the place that answered when no watched place did."""
 
@@ -95,6 +98,13 @@ class HttpReply:
     body: str
     version: int = 11
     """10 or 11."""
+    certificate: ServerCertificate | None = None
+    """HTTPS: what the server showed."""
+
+    @property
+    def served_by(self) -> str:
+        """The pod behind an ingress proxy, which tells its name; empty where there is none."""
+        return next((value for name, value in self.headers.items() if name.lower() == SERVED_BY), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,8 @@ class Observation:
     notes: tuple[str, ...] = ()
     """Doubts about the evidence: a place that could not be watched, packets lost by a capture."""
     http: tuple[tuple[HttpReply, int], ...] = ()
+    served_by: Mapping[str, int] = field(default_factory=dict)
+    """HTTP through an ingress proxy: pod behind it → how often."""
     exchanges: int = 0
     """HTTP: responses in all, where each connection was to have several."""
     replies: int = 0
@@ -182,9 +194,11 @@ class Observation:
                     "headers": dict(reply.headers),
                     "body": reply.body,
                     "count": count,
+                    **({"certificate": reply.certificate.as_json()} if reply.certificate else {}),
                 }
                 for reply, count in self.http
             ],
+            "servedBy": dict(self.served_by),
             "exchanges": self.exchanges,
             "replies": self.replies,
             "reply": self.reply,

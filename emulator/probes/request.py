@@ -17,6 +17,7 @@ DEFAULT_TIMEOUT = 1.3
 """Seconds of silence after which a packet counts as dropped: time for the one SYN that Linux repeats after a
 second, so that a single lost packet is not taken for a rule."""
 MAX_COUNT = 20_000
+SCHEMES = ("http", "https")
 
 
 class RequestError(ValueError):
@@ -91,6 +92,8 @@ class HttpGet:
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    scheme: str = "http"
+    """`https` speaks TLS first, and asks for `host` by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,8 @@ def request_of(body: Mapping[str, Any], source: str, target: Target, protocol: P
     """The request in a JSON body, its ends already resolved. Raises RequestError.
 
     Reads `count`, `timeout`, `interval`, `exchanges`, `family`, `http` (a URL, or an object with path, host,
-    method, headers and body), `payload`, `size`, `ttl`, `dontFragment`, `sourceAddress`, `sourcePort`,
-    `captures`, `packet`.
+    method, headers, body and scheme), `payload`, `size`, `ttl`, `dontFragment`, `sourceAddress`,
+    `sourcePort`, `captures`, `packet`.
     """
     try:
         family, own, payload = body.get("family"), body.get("sourceAddress"), body.get("payload")
@@ -181,7 +184,7 @@ def http_get(spec: str | Mapping[str, Any]) -> HttpGet:
     Raises RequestError.
     """
     if not isinstance(spec, str):
-        known = {"path", "host", "method", "headers", "body"}
+        known = {"path", "host", "method", "headers", "body", "scheme"}
         if unknown := set(spec) - known:
             raise RequestError(f"unknown field of an HTTP request: {', '.join(sorted(unknown))}")
         return HttpGet(
@@ -190,12 +193,17 @@ def http_get(spec: str | Mapping[str, Any]) -> HttpGet:
             str(spec.get("method", "GET")).upper(),
             dict(spec.get("headers", {})),
             str(spec.get("body", "")).encode(),
+            _scheme(str(spec.get("scheme", "http")), spec),
         )
     url = urlsplit(spec)
-    if url.scheme not in ("", "http"):
-        raise RequestError(f"only http is spoken, not {url.scheme}: {spec}")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    return HttpGet(path, url.netloc)
+    return HttpGet(path, url.netloc, scheme=_scheme(url.scheme or "http", spec))
+
+
+def _scheme(scheme: str, spec: object) -> str:
+    if scheme not in SCHEMES:
+        raise RequestError(f"only {' and '.join(SCHEMES)} are spoken, not {scheme}: {spec}")
+    return scheme
 
 
 def _whole(body: Mapping[str, Any], name: str) -> int | None:

@@ -6,9 +6,12 @@ import asyncio
 import http.client
 import io
 import socket
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 from emulator.probes.observation import HttpReply
 from emulator.probes.request import HttpGet, IPAddress
+from emulator.probes.tls import ServerCertificate, client_context, shown_by
 
 _MOST_BODY = 1 << 20
 
@@ -17,21 +20,35 @@ class Conversation:
     """Requests and responses, one after another, over one connected socket."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, get: HttpGet, host: str
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        get: HttpGet,
+        host: str,
+        certificate: ServerCertificate | None = None,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._get = get
         self._host = host
+        self._certificate = certificate
 
     @classmethod
     async def over(
         cls, sock: socket.socket, get: HttpGet, address: IPAddress, port: int | None
     ) -> Conversation:
-        """Take over a connected socket."""
+        """Take over a connected socket; for HTTPS, agree on keys first. Raises OSError."""
         literal = f"[{address}]" if address.version == 6 else str(address)
-        reader, writer = await asyncio.open_connection(sock=sock, limit=_MOST_BODY)
-        return cls(reader, writer, get, get.host or f"{literal}:{port}")
+        host = get.host or f"{literal}:{port}"
+        if get.scheme == "http":
+            reader, writer = await asyncio.open_connection(sock=sock, limit=_MOST_BODY)
+            return cls(reader, writer, get, host)
+        name = urlsplit(f"//{host}").hostname or str(address)
+        reader, writer = await asyncio.open_connection(
+            sock=sock, limit=_MOST_BODY, ssl=client_context(), server_hostname=name
+        )
+        shown = shown_by(writer.get_extra_info("ssl_object"), name)
+        return cls(reader, writer, get, host, shown)
 
     async def ask(self, connection: str) -> HttpReply:
         """One request and its response; `connection` is `keep-alive` or `close`.
@@ -51,7 +68,7 @@ class Conversation:
             raise http.client.IncompleteRead(error.partial) from error
         except asyncio.LimitOverrunError as error:
             raise http.client.LineTooLong("response head") from error
-        return parse_http(head + body, self._get.method)
+        return replace(parse_http(head + body, self._get.method), certificate=self._certificate)
 
     @staticmethod
     def ends_with(reply: HttpReply) -> bool:
@@ -71,8 +88,11 @@ class Conversation:
         return bool(done)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._writer.close()
+        """Close the connection, at once: its socket is gone when this returns, and TLS would say goodbye."""
+        if self._get.scheme == "http":
+            self._writer.close()
+        else:
+            self._writer.transport.abort()
 
     async def _body(self, head: bytes) -> bytes:
         if self._get.method == "HEAD" or head.split(b" ", 2)[1:2] in ([b"204"], [b"304"]):

@@ -97,6 +97,7 @@ _POD_COMMANDS = (
     ("tcpdump", "tcpdump"),
     ("dig", "bind9-dnsutils"),
     ("curl", "curl"),
+    ("haproxy", "haproxy"),
     ("nc", "netcat-openbsd"),
     ("iperf", "iperf"),
 )

@@ -33,6 +33,8 @@ _MAIN = "haproxy.cfg"
 _CURRENT, _NEXT = "current", "next"
 _NOTIFY, _MASTER = "notify", "master.sock"
 
+_KILLED = 128
+"""Exit status of commands that a signal ended, or that could not be started any more."""
 _PATIENCE = 20.0
 """Seconds for HAProxy to read a configuration; it takes a tenth of one on an idle machine."""
 
@@ -78,8 +80,13 @@ class ProxyRun(CommandRun):
                 return ""
             directory = self._write(files)
             self._point(_NEXT, directory)
-            check = ("haproxy", "-c", "-q", "-f", f"{PROXY_CONFIGURATION}/{_NEXT}/{_MAIN}")
+            check = ("haproxy", "-c", "-f", f"{PROXY_CONFIGURATION}/{_NEXT}/{_MAIN}")
             status, said = await run_and_read(self, self._place.containers, self._blueprint, check)
+            if status >= _KILLED:
+                # The container ends, and its commands with it.
+                await asyncio.wait({self.exited}, timeout=_PATIENCE)
+            if self.exited.done():
+                return ""
             if status:
                 shutil.rmtree(directory, ignore_errors=True)
                 complaint = said.decode(errors="replace").strip()

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +54,15 @@ class Bench:
         self.objects = Objects()
         self.events: list[tuple[str, str, str]] = []
         self.reports: list[tuple[str, JsonObject]] = []
+        self.proxy_files: Mapping[str, str] = {}
+        """What ingress proxies start with."""
         self.runtime = PodRuntime(
-            directory, self.objects, self._on_status, self._on_event, timing=Timing(backoff=0.2)
+            directory,
+            self.objects,
+            self._on_status,
+            self._on_event,
+            timing=Timing(backoff=0.2),
+            configuration=lambda _pod, _container: self.proxy_files,
         )
         self._status: dict[str, JsonObject] = {}
         self._changed = asyncio.Event()

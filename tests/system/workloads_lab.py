@@ -19,6 +19,7 @@ from workloads_confinement import (
     users_and_rights,
     volumes_are_files,
 )
+from workloads_proxy import the_proxy_keeps_its_last_good_configuration
 from workloads_servers import (
     a_served_container_can_be_entered,
     a_taken_port_is_refused,
@@ -270,6 +271,7 @@ CASES: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
         servers_answer,
         a_served_container_can_be_entered,
         shells_start_servers,
+        the_proxy_keeps_its_last_good_configuration,
         nothing_of_the_host_can_be_changed,
         containers_share_the_network_and_nothing_else,
         a_taken_port_is_refused,

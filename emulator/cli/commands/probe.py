@@ -21,7 +21,7 @@ from emulator.cli.verb import Verb
 @click.option(
     "--http",
     metavar="URL",
-    help="Speak HTTP: a URL, or a path such as /hostname. A URL's host is TO, unless that is given.",
+    help="Speak HTTP or HTTPS: a URL, or a path such as /hostname. A URL's host is TO, unless that is given.",
 )
 @click.option("--family", type=click.Choice(["4", "6"]), help="IPv4 or IPv6.")
 @click.option("--expect", type=click.Choice(["connected", "dropped", "rejected"]), metavar="OUTCOME",
@@ -43,6 +43,7 @@ def command(context: click.Context, /, **asked: object) -> None:
     mininetes probe ext/client node/worker-1 --port 30080/tcp --count 300
     mininetes probe shop/web ext/server --expect dropped
     mininetes probe shop/web --http http://db.shop/hostname
+    mininetes probe ext/client node/worker-1:30443 --http https://shop.example/cart
     """
     from emulator.cli.probing import Question, ask
 

@@ -128,3 +128,22 @@ def test_two_certificates_for_one_name_the_oldest_ingress_decides() -> None:
 )
 def test_which_names_a_certificate_covers(host: str, names: tuple[str, ...], expected: bool) -> None:
     assert is_covered(host, names) == expected
+
+
+def test_a_secret_may_ask_for_a_certificate_and_keeps_it() -> None:
+    asking = secret("cert", "", "")
+    asking["metadata"]["annotations"] = {"mininetes.io/self-signed": "shop.example, *.shop.example"}
+    lab = IngressLab(asking)
+    first = pair_in(lab.get("Secret", "cert"))
+    assert first.names == ("shop.example", "*.shop.example")
+    lab.store.replace(asking)
+    assert pair_in(lab.get("Secret", "cert")) == first
+    asking["metadata"]["annotations"]["mininetes.io/self-signed"] = "other.example"
+    lab.store.replace(asking)
+    assert pair_in(lab.get("Secret", "cert")).names == ("other.example",)
+
+
+def test_a_secret_that_brings_its_own_is_left_alone() -> None:
+    bringing = secret("cert", GOOD, KEY)
+    bringing["metadata"]["annotations"] = {"mininetes.io/self-signed": "other.example"}
+    assert pair_in(IngressLab(bringing).get("Secret", "cert")).names == ("shop.example",)

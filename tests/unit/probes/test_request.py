@@ -50,7 +50,7 @@ def test_a_request_from_json() -> None:
         ({"timeout": -1}, "timeout"),
         ({"family": 5}, "family"),
         ({"sourcePort": 1, "count": 2}, "count must be 1"),
-        ({"http": "https://x/"}, "only http"),
+        ({"http": "ftp://x/"}, "only http and https"),
         ({"http": {"url": "x"}}, "url"),
         ({"sourceAddress": "here"}, "here"),
     ],
