@@ -12,6 +12,7 @@ from emulator.cluster.topology import parse_topology
 from tests.system.oracles.addresses import (
     bare,
     external_address,
+    masquerade,
     node_address,
     pod_address,
     pod_gateway,
@@ -131,7 +132,7 @@ def test_48_node_ports_answer_at_the_loopback_address(ports: Cluster, protocol: 
     number = {"TCP": 30400, "UDP": 30401}[protocol]
     report = ports.probe(f"node/{NODE}", "127.0.0.1", f"{number}/{protocol.lower()}")
     assert (report["outcome"], report["endpoints"]) == ("connected", {"shop/far": 1})
-    assert report["sourceSeen"] == [pod_gateway(ports, NODE, 4)]
+    assert report["sourceSeen"] == [masquerade(ports, NODE, "far", 4)]
     assert {(a["source"], a["destination"]) for a in report["answers"]} == {("127.0.0.1", "127.0.0.1")}
     local = {"TCP": 30404, "UDP": 30405}[protocol]
     control = ports.probe("node/worker-2", "127.0.0.1", f"{local}/{protocol.lower()}")
