@@ -43,7 +43,7 @@ while True:
     patience = sys.stdin.readline()
     if not patience:
         break
-    while heard(0.2):
+    while heard(0.1):
         pass
     say()
     print(heard(float(patience)) or "silence", flush=True)
@@ -56,13 +56,21 @@ class Talker:
 
     process: subprocess.Popen[str]
 
-    def answered_by(self, seconds: float = 5) -> str:
-        """Who answers the very next datagram; `silence` when nobody does."""
+    def ask(self, seconds: float = 5) -> None:
+        """Send a datagram of which `answer` will tell."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
+
+    def answer(self) -> str:
+        """Who answered the datagram of `ask`; `silence` when nobody did."""
+        assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
+
+    def answered_by(self, seconds: float = 5) -> str:
+        """Who answers the very next datagram."""
+        self.ask(seconds)
+        return self.answer()
 
 
 @contextmanager

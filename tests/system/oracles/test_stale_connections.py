@@ -92,12 +92,15 @@ def at_node_port(cluster: Cluster, source: str, node: str = SERVER_NODE) -> Iter
         ]
 
 
-def answers(talkers: list[Talker]) -> set[str]:
-    return {talker.answered_by() for talker in talkers}
+def answers(talkers: list[Talker], seconds: float = 5) -> set[str]:
+    """Who answers the next datagram of each."""
+    for talker in talkers:
+        talker.ask(seconds)
+    return {talker.answer() for talker in talkers}
 
 
 def assert_silence(talkers: list[Talker]) -> None:
-    assert {talker.answered_by(0.3) for talker in talkers} == {"silence"}
+    assert answers(talkers, 0.3) == {"silence"}
 
 
 def cycle(cluster: Cluster, talkers: list[Talker]) -> None:
