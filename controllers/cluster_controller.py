@@ -35,6 +35,7 @@ from controllers.pipeline.compile import Compiler
 from controllers.pipeline.flow import FlowProgram
 from controllers.pipeline.registers import PUNT, Punt
 from controllers.pipeline.stale import Frontends, frontends
+from controllers.pipeline.stale_balanced import Balanced, balanced
 from controllers.switch import Outcome, Switch
 from controllers.watch import LOST, Observed, follow
 from emulator.api.client import Client
@@ -118,7 +119,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
     def _program_for_ever(self) -> None:
         compiled: Observed | None = None
         programs: Mapping[str, FlowProgram] = {}
-        served = Frontends()
+        served, beyond = Frontends(), Balanced()
         while True:
             self._bell.wait()
             observed = self._observed
@@ -131,10 +132,11 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
                     }
                     state = state_of(observed.snapshot)
                     programs, served = self._compiler.compile(state), frontends(state)
+                    beyond = balanced(state)
                     compiled = observed
                 outcomes, missing = self._install(programs)
                 if not missing:
-                    self._forget_stale_connections(served)
+                    self._forget_stale_connections(served, beyond)
                 self._acknowledge(observed.resource_version, outcomes, missing)
             except Exception as error:
                 # Whatever is wrong with these objects, the next ones may be right again.
@@ -159,10 +161,10 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
             _let_caches_follow(under_way[0][0])
         return outcomes, missing
 
-    def _forget_stale_connections(self, served: Frontends) -> None:
+    def _forget_stale_connections(self, served: Frontends, beyond: Balanced) -> None:
         """What is acknowledged holds for clients that have asked before, too."""
         try:
-            forgotten = self._cleaner.clean(served)
+            forgotten = self._cleaner.clean(served, beyond)
         except (OSError, ValueError, unixctl.ControlError) as error:
             log.warning("stale UDP connections could not be looked for: %s", error)
             return

@@ -22,6 +22,7 @@ from controllers.pipeline.actions import (
     Ct,
     DecTtl,
     Goto,
+    HashBy,
     InPort,
     Learn,
     Load,
@@ -44,8 +45,8 @@ Message = Any
 Datapath = Any
 
 ATOMIC_ORDERED = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
-SYMMETRIC_L3L4_UDP = 3
-"""NX_HASH_FIELDS_SYMMETRIC_L3L4_UDP of nicira-ext.h; Ryu has no name for it."""
+HASH_FIELDS = {HashBy.CONNECTION: 3, HashBy.CLIENT: 4}
+"""NX_HASH_FIELDS_SYMMETRIC_L3L4_UDP and NX_HASH_FIELDS_NW_SRC of nicira-ext.h; Ryu has no names for them."""
 WHOLE_PACKET = 0xFFFF
 
 _CT_COMMIT = 1
@@ -260,12 +261,10 @@ def _action(action: Action) -> Any:
             return parser.NXActionRegMove(n_bits=to.width, src_ofs=source.first, dst_ofs=to.first, **names)
         case DecTtl():
             return parser.OFPActionDecNwTtl()
-        case Multipath(ways, basis, to):
+        case Multipath(ways, basis, to, by):
             span = nicira_ext.ofs_nbits(to.first, to.last)
             modulo = nicira_ext.NX_MP_ALG_MODULO_N
-            return parser.NXActionMultipath(
-                SYMMETRIC_L3L4_UDP, basis, modulo, ways - 1, 0, span, to.field.ryu
-            )
+            return parser.NXActionMultipath(HASH_FIELDS[by], basis, modulo, ways - 1, 0, span, to.field.ryu)
         case Resubmit(stage):
             return parser.NXActionResubmitTable(table_id=stage.number)
         case Learn():

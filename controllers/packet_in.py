@@ -66,6 +66,7 @@ def error_source(wiring: Wiring, bridge: Bridge, in_port: int, destination: IPAd
     That is the destination where the bridge or its node owns it, and otherwise the address that the
     sender knows as its next hop: the pod gateway for pods, the router's address in the subnet for hosts.
     A node's own stack drops packets that carry its own address, so to it the destination seems to answer.
+    What the load balancer passed on is answered as from its address: only that leads back through it.
     """
     port = next((port for port in bridge.ports if port.ofport == in_port), None)
     if bridge.role is BridgeRole.NODE:
@@ -74,6 +75,8 @@ def error_source(wiring: Wiring, bridge: Bridge, in_port: int, destination: IPAd
         if (port is not None and port.role is PortRole.HOST) or destination in node_addresses:
             return destination
         uplink = port is not None and port.role is PortRole.UPLINK
+        if uplink and wiring.balancer and any(destination in network for network in wiring.balancer.pool):
+            return destination
         return _first(node_addresses if uplink else node.pod_gateways, destination.version)
     own = _router_addresses(bridge, port)
     return destination if destination in own else _first(own, destination.version)

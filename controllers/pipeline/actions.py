@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from controllers.pipeline.fields import NW_TTL, Bits, Field, Term, Value, as_number
 from controllers.pipeline.registers import PUNT, Punt
 from controllers.pipeline.tables import Stage
 from emulator.cluster.wiring import IPAddress
 
-HASH_FIELDS = "symmetric_l3l4+udp"
-"""What equal-cost choices hash: addresses and, for TCP, UDP and SCTP, ports; no recirculation is needed."""
+
+class HashBy(StrEnum):
+    """What a choice hashes; no recirculation is needed for any."""
+
+    CONNECTION = "symmetric_l3l4+udp"  # addresses and, for TCP, UDP and SCTP, ports
+    CLIENT = "nw_src"  # the source address, IPv4 or IPv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +111,13 @@ class DecTtl:
 
 @dataclass(frozen=True, slots=True)
 class Multipath:
-    """Write a number in `0..ways-1` to some bits, always the same for one connection."""
+    """Write a number in `0..ways-1` to some bits, always the same for one connection or client."""
 
     ways: int
     basis: int
     """Switches in a row need different ones, or the second choice follows from the first."""
     to: Bits
+    by: HashBy = HashBy.CONNECTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +222,8 @@ def text(action: Action, label: Callable[[Stage], str]) -> str:
             return f"move:{source}->{to}"
         case DecTtl():
             return "dec_ttl"
-        case Multipath(ways, basis, to):
-            return f"multipath({HASH_FIELDS},{basis},modulo_n,{ways},0,{to})"
+        case Multipath(ways, basis, to, by):
+            return f"multipath({by},{basis},modulo_n,{ways},0,{to})"
         case Resubmit(stage):
             return f"resubmit(,{label(stage)})"
         case Learn():

@@ -48,7 +48,7 @@ CLASSIFIER = Stage(
     "Notes where a packet came from. VXLAN between the node's stack and its uplink, and neighbour "
     "discovery between them, pass straight across.",
     _TYPE | _SRC | _DST | _ND | {f.IN_PORT, f.ETH_DST, f.UDP_DST},
-    frozenset({f.REG0, f.REG7}),
+    frozenset({f.ETH_SRC, f.REG0, f.REG7}),
     ("SpoofGuard", "ARPResponder", "L2Forwarding", "LocalDelivery", "TTLGuard"),
 )
 SPOOF_GUARD = Stage(

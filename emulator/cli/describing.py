@@ -7,6 +7,7 @@ from typing import Any
 
 from emulator.api.kinds import Kind
 from emulator.api.objects import JsonObject
+from emulator.cli.balancing import balancer_lines, target_lines
 from emulator.cli.columns import selector_text, service_ports
 from emulator.cli.digging import dig
 from emulator.cli.naming import named_objects
@@ -167,6 +168,7 @@ def _service_head(service: JsonObject) -> Lines:
         ("IP Families", ",".join(spec.get("ipFamilies") or []) or "<none>"),
         ("IP", spec.get("clusterIP", "<none>")),
         ("IPs", ",".join(spec.get("clusterIPs") or []) or "<none>"),
+        *balancer_lines(service),
         ("Ports", service_ports(service) or "<none>"),
         ("Session Affinity", spec.get("sessionAffinity", "None")),
         ("External Traffic Policy", spec.get("externalTrafficPolicy", "<none>")),
@@ -193,6 +195,7 @@ def _service_body(cluster: LiveCluster, service: JsonObject) -> Iterable[str]:
     ]
     yield "Endpoints:"
     yield _indented(render(("ADDRESS", "PORT", "READY", "NODE", "POD"), rows)) if rows else "  <none>"
+    yield from target_lines(cluster, service)
 
 
 def _node_head(node: JsonObject) -> Lines:

@@ -137,6 +137,9 @@ def _mode(service: JsonObject, source: _Source) -> BalancerMode:
         raise _PendingError(
             f"annotation {MODE} is proxy, and addresses of {source.name} lead straight to nodes"
         )
+    proxied = [port for port in _ports(service) if port.get("protocol") == "SCTP"]
+    if mode is BalancerMode.PROXY and proxied:
+        raise _PendingError(f"mode proxy carries TCP and UDP, and port {proxied[0]['port']} is SCTP")
     unreachable = [port for port in _ports(service) if not port.get("nodePort")]
     if mode is BalancerMode.PROXY and unreachable:
         raise _PendingError(

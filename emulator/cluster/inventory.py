@@ -18,6 +18,7 @@ from emulator.cluster.scheduler import ZONE
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.specs import CONTROL_PLANE, WORKER
 from emulator.cluster.state import SERVICE_NAME_LABEL
+from emulator.cluster.targets import EXCLUDED
 from emulator.cluster.wiring import IPAddress, NodePlan, Wiring
 
 LEASES = "kube-node-lease"
@@ -81,10 +82,13 @@ def node_object(plan: NodePlan, now: datetime, *, alone: bool) -> JsonObject:
     spec = _ranges(plan)
     if plan.role != WORKER and not alone:
         spec["taints"] = [{"key": _ROLE + plan.role, "effect": "NoSchedule"}]
+    labels = node_labels(plan)
+    if plan.role == CONTROL_PLANE and not alone:
+        labels[EXCLUDED] = ""  # as kubeadm does
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": plan.name, "labels": node_labels(plan)},
+        "metadata": {"name": plan.name, "labels": labels},
         "spec": spec,
         "status": _node_status(plan, now),
     }

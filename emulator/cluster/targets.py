@@ -18,21 +18,22 @@ EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 PROXY_HEALTH_PORT = 10256
 """Where kube-proxy tells of itself: what clouds ask when any node will do (KEP-3836)."""
 
+PATH = "/healthz"
+
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Check:
-    """What is asked of a node: GET `path`, to be answered well; without a path, a TCP connection."""
+    """What is asked of a node: GET /healthz, which has to be answered by 200."""
 
     node: str
     address: str
     port: int
-    path: str = "/healthz"
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{'http' if self.path else 'tcp'}://{host}:{self.port}{self.path}"
+        return f"http://{host}:{self.port}{PATH}"
 
 
 Targets = Mapping[tuple[str, str], Mapping[str, Check]]
@@ -69,12 +70,8 @@ def _check(snapshot: Snapshot, service: JsonObject, node: str, family: int) -> C
     """Under the policy Local each Service has a port that tells whether the node has endpoints."""
     own = str(next(a.ip for a in snapshot.wiring.node(node).addresses if a.version == family))
     spec = service["spec"]
-    if spec.get("externalTrafficPolicy") == "Local" and spec.get("healthCheckNodePort"):
-        return Check(node, own, spec["healthCheckNodePort"])
-    for port in spec.get("ports") or ():
-        if port.get("nodePort") and port.get("protocol", "TCP") == "TCP":
-            return Check(node, own, port["nodePort"], "")
-    return Check(node, own, PROXY_HEALTH_PORT)
+    local = spec.get("externalTrafficPolicy") == "Local" and spec.get("healthCheckNodePort")
+    return Check(node, own, local or PROXY_HEALTH_PORT)
 
 
 def expected(snapshot: Snapshot) -> Mapping[Check, bool]:
@@ -83,8 +80,7 @@ def expected(snapshot: Snapshot) -> Mapping[Check, bool]:
     found: dict[Check, bool] = {}
     for name, nodes in targets(snapshot).items():
         for node, check in nodes.items():
-            local = bool(check.path) and check.port != PROXY_HEALTH_PORT
-            found[check] = node in homes.get(name, ()) if local else bool(homes.get(name)) or not check.path
+            found[check] = check.port == PROXY_HEALTH_PORT or node in homes.get(name, ())
     return found
 
 

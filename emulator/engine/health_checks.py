@@ -19,7 +19,7 @@ from emulator.cluster.changes import apply_changes
 from emulator.cluster.cloud import COMPONENT
 from emulator.cluster.events import News, told
 from emulator.cluster.snapshot import Snapshot
-from emulator.cluster.targets import Check, Targets, expected, recorded, targets
+from emulator.cluster.targets import PATH, Check, Targets, expected, recorded, targets
 from emulator.cluster.wiring import Balancer, Wiring
 from emulator.engine.pulse import Pulse
 from emulator.network.names import netns_path
@@ -130,9 +130,7 @@ class HealthChecks:
         return asyncio.get_running_loop().create_task(watch(schedule, ask, tell))
 
     async def _ask(self, check: Check, netns: Path, timeout: float) -> None:
-        action = {"httpGet": {"port": check.port, "path": check.path, "host": check.address}}
-        if not check.path:
-            action = {"tcpSocket": {"port": check.port, "host": check.address}}
+        action = {"httpGet": {"port": check.port, "path": PATH, "host": check.address}}
         try:
             await attempt(action, Target(netns, check.address, {}, _no_command), timeout)
         finally:

@@ -12,6 +12,7 @@ from emulator import Cluster
 ALLOWED_WARNINGS = {
     r"(receiving Ethernet packet on|receiving data from) p\d+-\d+: Network is down$": "a pod was deleted",
     r"error sending Ethernet packet on p\d+-\d+: No such device or address$": "a pod was deleted",
+    r"(receiving|sending) [ \w]+ n\d+-up: Network is down$": "a node's wire was cut",
     r"\|netlink receive buffer overflowed$": "many interfaces came at once, and all are read anew",
     r"ethtool command \w+ on network device p\d+-\d+ failed: No such device$": "a pod was deleted",
 }

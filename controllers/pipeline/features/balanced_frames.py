@@ -28,7 +28,9 @@ def flows(view: RouterView) -> Iterator[Flow]:
             ofport = view.towards(node, network.version)
             if ofport is not None:
                 for_node = match(f.ETH_DST(node.mac), dst(network))
-                yield Flow(CLASSIFIER, 250, for_node, (Output(ofport),), view.ref, "balanced-to-node")
+                # Whom the node answers directly, as with ICMP errors, is its gateway.
+                onward = (write(f.ETH_SRC, view.mac), Output(ofport))
+                yield Flow(CLASSIFIER, 250, for_node, onward, view.ref, "balanced-to-node")
         way_back = _way_back(view, network)
         if way_back is None:
             continue

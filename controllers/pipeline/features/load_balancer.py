@@ -19,6 +19,7 @@ from controllers.pipeline.actions import (
     Action,
     Ct,
     Goto,
+    HashBy,
     Load,
     Move,
     Multipath,
@@ -177,7 +178,9 @@ def _choice(
     if not nodes:
         yield Flow(SERVICE_LB, 200, match(asked), (), service.ref, "no-healthy-node")
         return
-    spread = Multipath(len(nodes), view.bridge.datapath_id, ENDPOINT_SLOT)
+    # A node can keep a client at its endpoint only if the client comes back to the node.
+    by = HashBy.CONNECTION if service.affinity_seconds is None else HashBy.CLIENT
+    spread = Multipath(len(nodes), view.bridge.datapath_id, ENDPOINT_SLOT, by)
     hashed = (spread, Goto(SERVICE_ENDPOINT))
     yield Flow(SERVICE_LB, 200, match(asked), hashed, service.ref, "choose-node")
     for slot, node in enumerate(nodes):

@@ -152,6 +152,34 @@ def test_describe_other_kinds(words: tuple[str, ...], invoke: Invoke) -> None:
     assert "Events:  <none>" in result.stdout
 
 
+def test_describe_service_tells_of_its_load_balancer(invoke: Invoke, cluster: FakeCluster) -> None:
+    spec = {"type": "LoadBalancer", "healthCheckNodePort": 30999, "loadBalancerSourceRanges": ["10.0.0.0/8"]}
+    made = {"kind": "Service", "metadata": {"name": "lb", "namespace": "shop"}, "spec": spec, "status": {}}
+    cluster.add(made)
+    assert "LoadBalancer Ingress:" in invoke("describe", "svc", "lb", "-n", "shop").stdout
+    assert "<pending>" in invoke("describe", "svc", "lb", "-n", "shop").stdout
+    made["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.65", "ipMode": "Proxy"}]}}
+    check = {
+        "healthy": False,
+        "message": "HTTP probe failed with statuscode: 503",
+        "check": "http://x:1/healthz",
+    }
+    targets = {"shop/lb": {"worker-1": check}}
+    topology = {
+        "kind": "Topology",
+        "metadata": {"name": "t"},
+        "status": {"loadBalancer": {"targets": targets}},
+    }
+    cluster.add(topology)
+    text = invoke("describe", "svc", "lb", "-n", "shop").stdout
+    assert "203.0.113.65 (Proxy)" in text
+    assert "30999" in text
+    assert "10.0.0.0/8" in text
+    (line,) = [line.split() for line in text.splitlines() if "worker-1" in line]
+    assert line[:3] == ["worker-1", "false", "http://x:1/healthz"]
+    assert "503" in line[-1]
+
+
 def test_scale_label_rollout(invoke: Invoke, cluster: FakeCluster) -> None:
     assert (
         invoke("scale", "deploy/web", "--replicas", "5", "-n", "shop").stdout

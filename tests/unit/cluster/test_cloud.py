@@ -187,6 +187,14 @@ def test_without_node_ports_only_packets_can_be_passed_on() -> None:
     assert "mode proxy reaches nodes at node ports, and port 80 has none" in told(lab, "proxy")[0][1]
 
 
+def test_a_proxy_does_not_speak_sctp() -> None:
+    lab = vpc()
+    ports = [{"port": 5060, "protocol": "SCTP"}]
+    lab.apply(balanced("vip", ports=ports), balanced("proxy", annotations={MODE: "proxy"}, ports=ports))
+    assert addresses(lab, "vip") == ["203.0.113.65"]
+    assert "carries TCP and UDP, and port 5060 is SCTP" in told(lab, "proxy")[0][1]
+
+
 @pytest.mark.parametrize(
     ("family", "address"), [("IPv4", "203.0.113.65"), ("IPv6", "2001:db8:203:0:113:64:0:1")]
 )

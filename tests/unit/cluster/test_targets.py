@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.cluster.model import Service
+from emulator.cluster.plan import wire
 from emulator.cluster.targets import EXCLUDED, Check, expected, targets
+from emulator.cluster.topology import parse_topology
 
 from .lab import Lab, pod, service, wiring_of
 
@@ -32,13 +34,12 @@ def web(made: Lab) -> Service:
     return next(found for found in made.state().services if found.ref.name == "web")
 
 
-def test_under_cluster_every_node_is_asked_at_the_node_port() -> None:
+def test_under_cluster_every_nodes_proxy_is_asked() -> None:
     made = lab()
-    port = made.get("Service", "web")["spec"]["ports"][0]["nodePort"]
     found = targets(made.snapshot())[WEB]
     assert list(found) == NODES
-    assert found["worker-2"] == Check("worker-2", "192.168.53.11", port, "")
-    assert str(found["worker-2"]) == f"tcp://192.168.53.11:{port}"
+    assert found["worker-2"] == Check("worker-2", "192.168.53.11", 10256)
+    assert str(found["worker-2"]) == "http://192.168.53.11:10256/healthz"
     assert set(expected(made.snapshot()).values()) == {True}
 
 
@@ -68,3 +69,17 @@ def test_excluded_and_deleted_nodes_are_left_out_at_once() -> None:
 def test_a_service_without_an_address_is_not_checked() -> None:
     made = lab(loadBalancerClass="example.com/other")
     assert targets(made.snapshot()) == {}
+
+
+def test_the_control_plane_takes_no_part() -> None:
+    spec = {
+        "nodes": [{"name": "head", "role": "control-plane"}, {"name": "worker-1"}],
+        "routers": [{"name": "lb", "kind": "lb", "pool": ["203.0.113.64/26"]}],
+    }
+    topology = {"kind": "Topology", "metadata": {"name": "t"}, "spec": spec}
+    made = Lab(wire(parse_topology(topology)))
+    made.apply(service("web", type="LoadBalancer"))
+    assert list(targets(made.snapshot())[WEB]) == ["worker-1"]
+    alone = Lab(wire(parse_topology({**topology, "spec": {**spec, "nodes": spec["nodes"][:1]}})))
+    alone.apply(service("web", type="LoadBalancer"))
+    assert list(targets(alone.snapshot())[WEB]) == ["head"]

@@ -149,7 +149,7 @@ def balanced(plan: Wiring, backends: list[Pod]) -> Iterator[Service]:
     """Services behind the topology's load balancer, if it has one: in both modes, and out of order."""
     pools = plan.balancer.pool if plan.balancer else ()
     nodes = tuple(node.name for node in plan.nodes)
-    made = service("passed-on", 30, endpoints(backends), node_port=30090, external=TrafficPolicy.LOCAL)
+    made = service("passed-on", 30, endpoints(backends), node_port=30090, affinity=600)
     proxied = service("proxied", 31, endpoints(backends), node_port=30091)
     broken = service("unhealthy", 32, endpoints(backends), node_port=30092)
     ranges = (ip_network("198.51.100.0/24"), ip_network("2001:db8:198::/48"))

@@ -150,3 +150,19 @@ def test_no_error_about_what_is_no_packet(frame: bytes) -> None:
 )
 def test_source_of_an_error(bridge: object, in_port: int, destination: str, source: str) -> None:
     assert str(error_source(PLAN, bridge, in_port, ip_address(destination))) == source  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("in_port", "destination", "source"),
+    [
+        (UPLINK, "203.0.113.70", "203.0.113.70"),
+        (UPLINK, "2001:db8:203:0:113:64:0:9", "2001:db8:203:0:113:64:0:9"),
+        (UPLINK, "203.0.113.1", "192.168.50.11"),
+        (POD_PORT, "203.0.113.70", "10.244.1.1"),
+    ],
+)
+def test_what_a_balancer_passed_on_is_answered_as_from_its_address(
+    in_port: int, destination: str, source: str
+) -> None:
+    plan = wiring("two-zone-vpc")
+    assert str(error_source(plan, plan.bridge("n1"), in_port, ip_address(destination))) == source

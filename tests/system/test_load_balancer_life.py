@@ -1,0 +1,128 @@
+"""A load balancer in the smallest topology file, while nodes and processes die around it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from emulator import Cluster
+from tests.system.hygiene import assert_nobody_complained, assert_zones_are_separate, inside
+from tests.system.oracles.addresses import bare, external_address, of_family
+from tests.system.oracles.held import held
+from tests.system.oracles.objects import Object, namespace, pod
+
+TOPOLOGY = """\
+apiVersion: mininetes.io/v1
+kind: Topology
+metadata: {name: small-cloud}
+spec:
+  nodes: [{name: worker-1}, {name: worker-2}]
+  routers: [{name: lb, kind: lb, pool: [203.0.113.64/30, "2001:db8:203:0:113:64::/126"]}]
+"""
+
+
+def balanced(mode: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": mode,
+            "namespace": "shop",
+            "annotations": {"mininetes.io/load-balancer-mode": mode},
+        },
+        "spec": {
+            "type": "LoadBalancer",
+            "ipFamilyPolicy": "RequireDualStack",
+            "externalTrafficPolicy": "Local",
+            "selector": {"app": "web"},
+            "ports": [{"port": 80, "targetPort": 8080}],
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    file = tmp_path_factory.mktemp("topology") / "small-cloud.yaml"
+    file.write_text(TOPOLOGY)
+    running = Cluster.up(file, name=f"small-cloud-{os.getpid()}")
+    try:
+        inside(running, "ovs-appctl", "vlog/disable-rate-limit")
+        applied = running.apply(
+            [
+                namespace("shop"),
+                pod("web-1", "worker-1", app="web"),
+                pod("web-2", "worker-2", app="web"),
+                balanced("vip"),
+                balanced("proxy"),
+            ]
+        )
+        assert applied.ready.ready, applied.ready.missing
+        yield running
+        # A wire that was cut has lost packets, which is what it was cut for.
+        assert_nobody_complained(running)
+        assert_zones_are_separate(running, list(running.status()["bridges"]))
+    finally:
+        running.down()
+
+
+def address(cluster: Cluster, mode: str, family: int) -> str:
+    found: Object = cluster.get("Service", mode, "shop")
+    return bare(of_family([entry["ip"] for entry in found["status"]["loadBalancer"]["ingress"]], family))
+
+
+@contextmanager
+def dead(cluster: Cluster, node: int) -> Iterator[None]:
+    """A node whose wire is cut."""
+    inside(cluster, "ip", "link", "set", f"n{node}-up", "down")
+    try:
+        yield
+    finally:
+        inside(cluster, "ip", "link", "set", f"n{node}-up", "up")
+
+
+def judged(cluster: Cluster, mode: str, node: str, *, well: bool) -> None:
+    """Wait until the balancer thinks so, and the switches know."""
+
+    def is_so(topology: Object | None) -> bool:
+        assert topology is not None
+        verdict = topology["status"]["loadBalancer"]["targets"][f"shop/{mode}"][node]
+        return bool(verdict["healthy"]) is well
+
+    cluster.wait_for("Topology", "small-cloud", None, is_so)
+    ready = cluster.wait_ready()
+    assert ready.ready, ready.missing
+
+
+def knock(cluster: Cluster, mode: str, family: int, count: int = 20) -> Any:
+    return cluster.probe("ext/client", address(cluster, mode, family), "80/tcp", count=count)
+
+
+@pytest.mark.parametrize(("mode", "family"), [("vip", 4), ("proxy", 6)])
+def test_connections_outlive_another_nodes_death(cluster: Cluster, mode: str, family: int) -> None:
+    """New ones avoid the dead node once its checks have failed; back it is used again."""
+    where = address(cluster, mode, family)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(held(cluster, "ext/client", where, 80)) for _ in range(8)]
+        survivors = [one for one in opened if one.ask() == "web-2"]
+        assert 0 < len(survivors) < len(opened)
+        with dead(cluster, 1):
+            judged(cluster, mode, "worker-1", well=False)
+            assert [one.ask() for one in survivors] == ["web-2"] * len(survivors)
+            report = knock(cluster, mode, family)
+            assert report["outcomes"] == {"connected": 20}
+            assert report["endpoints"] == {"shop/web-2": 20}
+            service = cluster.get("Service", mode, "shop")["metadata"]["uid"]
+            told = [e for e in cluster.get("Event") if e["involvedObject"].get("uid") == service]
+            assert any(e["reason"] == "NodeUnhealthy" and "worker-1" in e["message"] for e in told)
+        judged(cluster, mode, "worker-1", well=True)
+        assert [one.ask() for one in survivors] == ["web-2"] * len(survivors)
+    assert set(knock(cluster, mode, family, 40)["endpoints"]) == {"shop/web-1", "shop/web-2"}
+
+
+def test_the_client_is_seen_in_the_smallest_topology_too(cluster: Cluster) -> None:
+    for family in (4, 6):
+        assert knock(cluster, "vip", family)["sourceSeen"] == [external_address("client", family)]
