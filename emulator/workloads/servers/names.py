@@ -7,7 +7,7 @@ from emulator.workloads.servers.program import Context, Program
 
 
 def coredns(context: Context) -> Program:
-    """CoreDNS with the plugins kubernetes, forward, cache, loadbalance, log, ready, health and prometheus."""
+    """CoreDNS: kubernetes, forward, cache, hosts, rewrite, loadbalance, log, ready, health, prometheus."""
     from emulator.workloads.servers.dns.coredns import coredns as program
 
     return program(context)

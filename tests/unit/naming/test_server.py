@@ -207,6 +207,8 @@ _LARGE = """\
         except local
     }
     rewrite name a b
+    rewrite ttl a 5
+    autopath @kubernetes
 }
 stub.local:1053 {
     forward . 10.0.0.2
@@ -227,8 +229,9 @@ def test_a_corefile_is_read() -> None:
     assert first.forwards[0].excluded == ("local.",)
     assert (second.zones, second.port, found.lameduck) == (("stub.local.",), 1053, 5.0)
     assert found.notices == (
-        "Corefile:16: plugin rewrite has no effect here",
+        "Corefile:18: plugin autopath has no effect here",
         "kubernetes: option namespaces a b has no effect here",
+        "rewrite: ttl a 5 has no effect here",
     )
 
 
@@ -242,6 +245,8 @@ def test_a_corefile_is_read() -> None:
         (".:53 {\n  forward .\n}\n", "forward needs"),
         (".:53 {\n  kubernetes cluster.local {\n    pods maybe\n  }\n}\n", "wrong value for pods"),
         (".:53 {\n  kubernetes in-addr.arpa\n}\n", "no zone"),
+        (".:53 {\n  rewrite name regex ( b\n}\n", "invalid regex"),
+        (".:53 {\n  hosts {\n    db 10.0.0.1\n  }\n}\n", "hosts: 'db'"),
         ('.:53 {\n  errors "\n}\n', "No closing quotation"),
     ],
 )
@@ -250,6 +255,37 @@ def test_a_corefile_with_a_mistake_ends_the_server(text: str, message: str) -> N
         parse_corefile(text)
     with pytest.raises(ProgramError, match="Corefile:"):
         Lab(corefile=text).program()
+
+
+def test_a_table_of_its_own() -> None:
+    table = "hosts {\n 192.0.2.7 db.corp\n fd00::7 db.corp\n ttl 60\n fallthrough\n }"
+    program = Lab(service("web", "10.96.0.20"), corefile=COREFILE.replace("errors", table)).program()
+    assert str(ask(program, "DB.corp").answer[0]) == "DB.corp. 60 IN A 192.0.2.7"
+    assert str(ask(program, "db.corp", "AAAA").answer[0]) == "db.corp. 60 IN AAAA fd00::7"
+    assert str(ask(program, "7.2.0.192.in-addr.arpa", "PTR").answer[0]).endswith("PTR db.corp.")
+    assert (rcode(ask(program, "db.corp", "MX")), ask(program, "db.corp", "MX").answer) == ("NOERROR", [])
+    assert rcode(ask(program, "web.shop.svc.cluster.local")) == "NOERROR", "other names fall through"
+    closed = Lab(corefile=COREFILE.replace("errors", table.replace("fallthrough", ""))).program()
+    assert rcode(ask(closed, "web.shop.svc.cluster.local")) == "SERVFAIL"
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked"),
+    [
+        ("name web.corp web.shop.svc.cluster.local", "web.corp."),
+        ("stop name exact web.corp web.shop.svc.cluster.local", "Web.Corp."),
+        ("name suffix .corp .shop.svc.cluster.local", "web.corp."),
+        ("name prefix old-web web", "old-web.shop.svc.cluster.local."),
+        ("name substring .intern. .svc.", "web.shop.intern.cluster.local."),
+        (r"name regex (\w+)\.in\.(.*)\.corp {1}.{2}.svc.cluster.local", "web.in.shop.corp."),
+        ("{\n        name regex (.*)\\.corp {1}.shop.svc.cluster.local answer auto\n    }", "web.corp."),
+    ],
+)
+def test_names_are_rewritten_and_answered_as_they_were_asked(rule: str, asked: str) -> None:
+    corefile = COREFILE.replace("errors", f"rewrite {rule}")
+    program = Lab(service("web", "10.96.0.20"), corefile=corefile).program()
+    assert str(ask(program, asked).answer[0]) == f"{asked} 30 IN A 10.96.0.20"
+    assert rcode(ask(program, "nobody.shop.svc.cluster.local")) == "NXDOMAIN"
 
 
 def test_ports_of_its_own() -> None:

@@ -25,6 +25,7 @@ from emulator.workloads.servers.dns.corefile import (
     parse_corefile,
 )
 from emulator.workloads.servers.dns.listening import listeners
+from emulator.workloads.servers.dns.rules import restored, rewritten
 from emulator.workloads.servers.program import (
     Context,
     HttpListener,
@@ -102,26 +103,37 @@ class _Server:
         block = self._block(query.question, port)
         if block is None:
             return self._reply(query, Answer(Rcode.REFUSED), peer, transport, None)
-        found = self._from_cluster(block, query.question)
+        question = rewritten(query.question, block.rewrites)
+        found = self._at_once(block, question)
         if found is not None and not found.chase:
-            return self._reply(query, found, peer, transport, block)
-        return self._elsewhere(query, found, peer, transport, block)
+            return self._reply(query, restored(found, question, query.question), peer, transport, block)
+        return self._elsewhere(query, question, found, peer, transport, block)
 
     async def _elsewhere(
-        self, query: wire.Query, found: Answer | None, peer: Peer, transport: str, block: Block
+        self,
+        query: wire.Query,
+        question: Question,
+        found: Answer | None,
+        peer: Peer,
+        transport: str,
+        block: Block,
     ) -> bytes:
         """What another server says, alone or behind a CNAME of the cluster's."""
-        question = query.question
-        assert question is not None
+        assert query.question is not None
         over_tcp = transport == "tcp"
         if found is None:
-            got = await self._forward(block, question, over_tcp=over_tcp)
-            return self._reply(query, got, peer, transport, block, is_recursive=True)
-        target = replace(question, name=found.chase)
-        local = self._from_cluster(block, target)
-        rest = local or await self._forward(block, target, over_tcp=over_tcp)
-        whole = replace(found, records=(*found.records, *rest.records))
-        return self._reply(query, whole, peer, transport, block)
+            whole = await self._forward(block, question, over_tcp=over_tcp)
+        else:
+            target = replace(question, name=found.chase)
+            rest = self._at_once(block, target) or await self._forward(block, target, over_tcp=over_tcp)
+            whole = replace(found, records=(*found.records, *rest.records))
+        answered = restored(whole, question, query.question)
+        return self._reply(query, answered, peer, transport, block, is_recursive=found is None)
+
+    def _at_once(self, block: Block, question: Question) -> Answer | None:
+        """What the block's own table and the cluster say; None when it has to be asked for elsewhere."""
+        listed = block.hosts.answer(question) if block.hosts else None
+        return listed or self._from_cluster(block, question)
 
     def _block(self, question: Question, port: int) -> Block | None:
         """The server block with the longest zone that the name lies in."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from emulator.cluster.dns.model import PodMode, Settings
 from emulator.workloads.servers.arguments import seconds
+from emulator.workloads.servers.dns.rules import Hosts, Rewrite, read_hosts, read_rewrite
 
 _SILENT = frozenset({"errors", "loop", "reload", "debug", "log", "loadbalance", "cache"})
 """Plugins that need nothing but to be there, or are read where their one argument counts."""
@@ -69,6 +70,8 @@ class Block:
     kubernetes: Kubernetes | None = None
     forwards: tuple[Forward, ...] = ()
     cache: Cache | None = None
+    hosts: Hosts | None = None
+    rewrites: tuple[Rewrite, ...] = ()
     shuffles: bool = False
     logs: bool = False
 
@@ -120,12 +123,19 @@ def _lines(text: str) -> list[_Line]:
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            words = shlex.split(line, comments=True)
+            words = list(_words(line))
         except ValueError as error:
             raise CorefileError(f"Corefile:{number} - Error: {error}") from None
         if words:
             found.append((number, words))
     return found
+
+
+def _words(line: str) -> Iterator[str]:
+    """Words, quoted or not; a backslash is one, as regular expressions need it. Raises ValueError."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.escape = True, ""
+    yield from lexer
 
 
 def _server_blocks(lines: Sequence[_Line]) -> Iterator[tuple[list[str], list[Directive], int]]:
@@ -179,6 +189,8 @@ def _block(keys: Sequence[str], directives: Sequence[Directive], line: int, draf
         _kubernetes(kubernetes, zones, draft) if kubernetes else None,
         tuple(_forward(one) for one in directives if one.name == "forward"),
         _cache(cache) if cache else None,
+        _hosts(by_name["hosts"], draft) if "hosts" in by_name else None,
+        tuple(_rewrites(directives, draft)),
         shuffles="loadbalance" in by_name,
         logs="log" in by_name,
     )
@@ -193,7 +205,7 @@ def _note_server_wide(directive: Directive, draft: _Draft) -> None:
         for option in directive.options:
             if option[0] == "lameduck" and len(option) > 1:
                 draft.lameduck = seconds(option[1])
-    elif directive.name not in {*_SILENT, "kubernetes", "forward"}:
+    elif directive.name not in {*_SILENT, "kubernetes", "forward", "hosts", "rewrite"}:
         draft.notices[f"Corefile:{directive.line}: plugin {directive.name} has no effect here"] = None
 
 
@@ -240,6 +252,33 @@ def _forward(directive: Directive) -> Forward:
         absolute(word) for name, *words in directive.options if name == "except" for word in words
     )
     return Forward(absolute(zone), tuple(upstreams), excluded)
+
+
+def _hosts(directive: Directive, draft: _Draft) -> Hosts:
+    try:
+        found, unread = read_hosts(directive.options)
+    except ValueError as error:
+        raise CorefileError(f"Corefile:{directive.line} - Error: hosts: {error}") from None
+    for word in (*directive.arguments[:1], *unread):
+        draft.notices[f"hosts: {word} has no effect here"] = None
+    return found
+
+
+def _rewrites(directives: Sequence[Directive], draft: _Draft) -> Iterator[Rewrite]:
+    """Every rule of `rewrite`; in the form of a block it is the line that begins with `name`."""
+    for directive in directives:
+        if directive.name != "rewrite":
+            continue
+        lines = [option for option in directive.options if option[0] == "name"]
+        for words in lines if directive.options else [directive.arguments]:
+            try:
+                found = read_rewrite(words)
+            except ValueError as error:
+                raise CorefileError(f"Corefile:{directive.line} - Error: {error}") from None
+            if found is not None:
+                yield found
+            else:
+                draft.notices[f"rewrite: {' '.join(words)} has no effect here"] = None
 
 
 def _cache(directive: Directive) -> Cache:
