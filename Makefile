@@ -17,7 +17,7 @@ demo: install ## run the demo scenario: an application from the internet to its 
 test: install ## run all tests, as this user and, where this is root, as an ordinary user too
 	@.ci/run-tests
 
-soak: install ## start, kill and compare for as long as SOAK_SECONDS says (default 600)
+soak: install ## random changes under traffic for SOAK_SECONDS (default 600), then clusters killed
 	@$(PYTHON) tests/soak.py
 
 bench: install ## measure and print, with the same measurement of stock Mininet beside it

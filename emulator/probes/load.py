@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from emulator.api.objects import JsonObject
@@ -25,6 +26,8 @@ MOST_RATE = 500.0
 MOST_SECONDS = 900.0
 """A load that nobody ends stops by itself."""
 _LONGEST_NAME = 63
+_PORTS = range(10_000, 30_000)
+"""Source ports of datagrams: below those that Linux gives out, and below node ports."""
 _FEW = 10
 """Lost requests that are told in full."""
 
@@ -139,6 +142,7 @@ class Load:
         self._ending = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._pacers: list[asyncio.Task[None]] = []
+        self._ports = cycle(_PORTS)
         self._enough: int | None = None
         """How many requests must have their fate before the load may end; None: nobody asks it to."""
 
@@ -176,11 +180,34 @@ class Load:
             # What a busy machine made us miss is not made up for: a burst would be another load.
             turn = max(turn + interval, loop.time())
 
+    def _socket(self, stream: Stream) -> socket.socket:
+        """A socket in the stream's namespace. Datagrams take source ports one after the other.
+
+        A port that is taken again within a minute would belong to the old connection, for a switch as for
+        any Linux router.
+        """
+        family = socket.AF_INET if stream.address.version == 4 else socket.AF_INET6
+        kind = socket.SOCK_STREAM if stream.protocol is Protocol.TCP else socket.SOCK_DGRAM
+        with inside(stream.netns):
+            sock = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        while True:
+            try:
+                sock.bind(("" if family == socket.AF_INET else "::", next(self._ports)))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    sock.close()
+                    raise
+            else:
+                return sock
+
     async def _ask(self, index: int, stream: Stream) -> None:
         began, port = time.time(), 0
         outcome, said = Outcome.CONNECTED, ""
         try:
-            with _socket(stream) as sock:
+            with self._socket(stream) as sock:
                 try:
                     async with asyncio.timeout(stream.timeout):
                         said = await (_stream if stream.protocol is Protocol.TCP else _datagram)(sock, stream)
@@ -194,16 +221,6 @@ class Load:
         self._requests.append(Request(index, began, time.time(), outcome, said, port))
         if self._enough is not None and len(self._requests) >= self._enough:
             self._ending.set()
-
-
-def _socket(stream: Stream) -> socket.socket:
-    family = socket.AF_INET if stream.address.version == 4 else socket.AF_INET6
-    kind = socket.SOCK_STREAM if stream.protocol is Protocol.TCP else socket.SOCK_DGRAM
-    with inside(stream.netns):
-        sock = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    if kind == socket.SOCK_STREAM:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
 
 
 async def _stream(sock: socket.socket, stream: Stream) -> str:

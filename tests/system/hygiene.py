@@ -14,6 +14,7 @@ ALLOWED_WARNINGS = {
     r"error sending Ethernet packet on p\d+-\d+: No such device or address$": "a pod was deleted",
     r"(receiving|sending) [ \w]+ n\d+-up: Network is down$": "a node's wire was cut",
     r"\|netlink receive buffer overflowed$": "many interfaces came at once, and all are read anew",
+    r"\|p\d+-\d+: removing policing failed: No such device$": "a pod was deleted",
     r"ethtool command \w+ on network device p\d+-\d+ failed: No such device$": "a pod was deleted",
 }
 """Patterns of lines that `ovs-vswitchd` may log, each with its reason."""
