@@ -14,6 +14,8 @@ from emulator.cluster.advertisement import Peering, peerings
 from emulator.cluster.wiring import Advertising, IPNetwork, LinuxRouter, Mode, Wiring
 
 _FIRST_BLANK = "  "
+_MOST_PATHS = 255
+"""Next hops of one route, as many as BIRD knows; it would take 16."""
 
 
 def node_config(wiring: Wiring, peering: Peering, prefixes: Sequence[IPNetwork]) -> str:
@@ -53,7 +55,7 @@ def router_config(wiring: Wiring, router: LinuxRouter) -> str:
     for version in versions:
         lines += [
             f"protocol kernel kernel{version} {{",
-            "  merge paths on;",
+            f"  merge paths on limit {_MOST_PATHS};",
             f"  ipv{version} {{ import none; export all; }};",
             "}",
             # What no node advertises must not follow the default route: it would come back from there.

@@ -248,7 +248,7 @@ def test_a_node_tells_its_router_and_nobody_else() -> None:
 def test_a_router_merges_paths_and_tells_nothing() -> None:
     wiring = planned(bgp={"holdTime": "9s"})
     text = router_config(wiring, wiring.routers[0])
-    assert text.count("merge paths on;") == 2
+    assert text.count("merge paths on limit 255;") == 2
     assert text.count("export none;") == 4
     assert "  route 10.96.0.0/16 unreachable;" in text
     assert "10.244.0.0/16" not in text
