@@ -15,6 +15,7 @@ from emulator.cluster.endpoints import endpoint_slices
 from emulator.cluster.events import event_expires_at, expired_events
 from emulator.cluster.garbage import collect_garbage
 from emulator.cluster.ingress.status import ingresses
+from emulator.cluster.ingress.webhook import webhook_certificates
 from emulator.cluster.inventory import inventory
 from emulator.cluster.mirroring import mirrored_slices
 from emulator.cluster.node_life import eviction_moments, node_lifecycle
@@ -55,6 +56,7 @@ def _changes(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     yield from mirrored_slices(snapshot)
     yield from service_addresses(snapshot, now)
     yield from ingresses(snapshot, now)
+    yield from webhook_certificates(snapshot)
 
 
 def settle(store: Store, wiring: Wiring, now: datetime) -> tuple[Refusal, ...]:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 
-from emulator.api.objects import JsonObject
+from emulator.api.objects import JsonObject, Key, key_of
 from emulator.api.store import Store
-from emulator.api.watch import Event
-from emulator.cluster.ingress.controllers import Controller, controllers, controllers_in
+from emulator.api.watch import Event, EventType
+from emulator.cluster.ingress.controllers import Controller, controllers_in, running_in
 from emulator.cluster.ingress.haproxy import Listening, configuration
 from emulator.cluster.ingress.routing import route
 from emulator.cluster.pods import addresses
@@ -46,16 +46,19 @@ class IngressProxies:
     async def run(self, configure: Configure) -> None:
         """Follow the store for ever."""
         watch = self._store.watch(_KINDS)
+        pods = {key_of(pod): pod for pod in self._store.list("Pod") if _runs_proxy(pod)}
         while True:
             version = self._store.resource_version
-            self._found = controllers(self._snapshot())
+            self._found = tuple(one for key in sorted(pods) for one in running_in(pods[key]))
             if self._found:
                 await asyncio.gather(*(self._bring(one, configure) for one in self._found))
             self._version = version
             places = set(map(_place, self._found))
             self._refused = {place: why for place, why in self._refused.items() if place in places}
             self._pulse.beat()
-            await watch.batch()
+            for event in await watch.batch():
+                if event.object["kind"] == "Pod":
+                    _follow(pods, event)
 
     def note(self, event: Event) -> None:
         """Something has changed: it may be something that proxies have to be told."""
@@ -92,10 +95,12 @@ class IngressProxies:
             yield f"ingress controller {place}: {said}: {why}"
 
     async def _bring(self, controller: Controller, configure: Configure) -> None:
-        place = _place(controller)
-        why = await configure(
-            controller.pod, controller.container, self.files(controller.pod, controller.container)
-        )
+        place, pod, container = _place(controller), controller.pod, controller.container
+        try:
+            why = await configure(pod, container, self.files(pod, container))
+        except Exception as error:  # one controller's trouble is not the cluster's
+            log.exception("%s", place)
+            why = repr(error)
         if why:
             log.error("%s: configuration refused: %s", place, why)
             self._refused[place] = why
@@ -112,6 +117,19 @@ class IngressProxies:
 
         certificate, key = self_signed(["ingress.local"], datetime.now(UTC), "Ingress controller default")
         return certificate + key
+
+
+def _runs_proxy(pod: JsonObject) -> bool:
+    return any(True for _ in controllers_in(pod))
+
+
+def _follow(pods: dict[Key, JsonObject], event: Event) -> None:
+    """Keep `pods` those that run a proxy: most pods never do, and there may be a thousand of them."""
+    key = key_of(event.object)
+    if event.type is not EventType.DELETED and _runs_proxy(event.object):
+        pods[key] = event.object
+    else:
+        pods.pop(key, None)
 
 
 def _place(controller: Controller) -> str:

@@ -11,11 +11,15 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import MD5, SHA1
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from emulator.api.objects import JsonObject
 
+_SHORTEST_RSA, _SHORTEST_CURVE = 2048, 224
+"""In bits."""
 _FIELDS = ("tls.crt", "tls.key")
 
 
@@ -78,14 +82,37 @@ def _pair(chain: bytes, key: bytes) -> Pair:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CertificateError("tls.key is no private key in PEM") from error
     leaf = certificates[0]
-    if _spki(leaf.public_key()) != _spki(private.public_key()):
+    try:
+        names, is_pair = dns_names(leaf), _spki(leaf.public_key()) == _spki(private.public_key())
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise CertificateError(f"tls.crt cannot be used: {error}") from error
+    if not is_pair:
         raise CertificateError("tls.key does not belong to the certificate in tls.crt")
+    for certificate in certificates:
+        _expect_strength(certificate)
     return Pair(
-        dns_names(leaf),
+        names,
         leaf.not_valid_before_utc,
         leaf.not_valid_after_utc,
         "\n".join(part.decode("ascii", "replace").strip() for part in (chain, key)) + "\n",
     )
+
+
+def _expect_strength(certificate: x509.Certificate) -> None:
+    """Refuse what OpenSSL refuses at its usual security level (2): one such would spoil a whole proxy."""
+    key = certificate.public_key()
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+        raise CertificateError("its key is neither RSA, nor an elliptic curve's, nor Ed25519")
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SHORTEST_RSA:
+        raise CertificateError(
+            f"an RSA key of {key.key_size} bits is too short: {_SHORTEST_RSA} is the least"
+        )
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < _SHORTEST_CURVE:
+        raise CertificateError(f"an elliptic curve of {key.key_size} bits is too small")
+    is_root = certificate.issuer == certificate.subject
+    digest = certificate.signature_hash_algorithm
+    if not is_root and isinstance(digest, MD5 | SHA1):
+        raise CertificateError(f"a signature with {digest.name.upper()} is too weak")
 
 
 def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from emulator.api.objects import JsonObject
 from emulator.cluster.images import image_names
@@ -88,6 +89,7 @@ class Controller:
         return found["spec"].get("controller") in self.names
 
 
+@lru_cache(maxsize=1024)
 def flavour_of(image: str) -> Flavour | None:
     """The published controller that an image reference means, if it is one."""
     return next((FLAVOURS[name] for name in image_names(image) if name in FLAVOURS), None)
@@ -95,7 +97,13 @@ def flavour_of(image: str) -> Flavour | None:
 
 def controllers(snapshot: Snapshot) -> tuple[Controller, ...]:
     """All controllers whose pods neither have ended nor are about to, in the order of their names."""
-    return tuple(found for pod in snapshot.pods if is_active(pod) for found in controllers_in(pod))
+    return tuple(found for pod in snapshot.pods for found in running_in(pod))
+
+
+def running_in(pod: JsonObject) -> Iterator[Controller]:
+    """The controllers of a pod that neither has ended nor is about to."""
+    if is_active(pod):
+        yield from controllers_in(pod)
 
 
 def controllers_in(pod: JsonObject) -> Iterator[Controller]:

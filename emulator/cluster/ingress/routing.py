@@ -119,7 +119,10 @@ class _Merging:
         ports = (service or {}).get("spec", {}).get("ports") or ()
         if not ports:
             return ""
-        found = backend_of(self._snapshot, self._slices, namespace, name, {"number": ports[0]["port"]})
+        try:
+            found = backend_of(self._snapshot, self._slices, namespace, name, {"number": ports[0]["port"]})
+        except BackendError:
+            return ""
         self._backends[found.name] = found
         return found.name
 

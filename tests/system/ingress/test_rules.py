@@ -150,3 +150,23 @@ def test_without_a_rule_or_a_default_it_is_404(rules: Cluster) -> None:
     _, response = asked(rules, "http://nobody.example/x")
     assert response["status"] == 404
     assert "host nobody.example and path /x" in response["body"]
+
+
+ODD = ["/a%20b", "/a'b", "/a\\b", "/a;b=c", "/%[src]", "/a,b", "/$x", "/a!b", "/~a", "/a:b@c", '/"']
+
+
+def test_odd_paths_are_themselves(cluster: Cluster) -> None:
+    """What is special to HAProxy is not so in a path: it spoils no configuration and matches nothing else."""
+    paths = [("Exact", path, "one") for path in ODD]
+    below = [("Prefix", f"{path}/x", "two") for path in ODD]
+    applied = cluster.apply([ingress("odd", rule("odd.example", *paths, *below))])
+    assert applied.ready.ready, applied.ready.missing
+    assert not any("refuses" in one for one in applied.ready.remarks)
+    for path in ODD:
+        for asked_for, expected in ((path, "one"), (f"{path}/x/y", "two"), (f"{path}z", "404")):
+            get = {"host": "odd.example", "path": asked_for}
+            _, response = asked(cluster, get)  # type: ignore[arg-type]
+            found = (
+                json.loads(response["body"])["pod"].rsplit("-", 2)[0] if response["status"] == 200 else "404"
+            )
+            assert found == expected, asked_for

@@ -11,6 +11,7 @@ import pytest
 from emulator import Cluster
 from emulator.api.objects import JsonObject
 from emulator.cluster.ingress.selfsigned import VALID, self_signed
+from tests.system.ingress.certificates import weak
 from tests.system.ingress.objects import HTTP, HTTPS, asked, ingress, rule, server
 
 NOW = datetime.now(UTC)
@@ -19,12 +20,15 @@ WILD, WILD_KEY = self_signed(["*.wild.example"], NOW)
 OTHER, OTHER_KEY = self_signed(["other.example"], NOW)
 OLD, OLD_KEY = self_signed(["old.example"], NOW - VALID - timedelta(days=1))
 
+WEAK, WEAK_KEY = weak("weak.bad.example")
+
 BAD = {
     "missing": None,
     "empty": ("", ""),
     "garbled": ("no certificate", SHOP_KEY),
     "mismatched": (SHOP, OTHER_KEY),
     "foreign": (OTHER, OTHER_KEY),
+    "weak": (WEAK, WEAK_KEY),
 }
 """Secret → what is in it. Each is meant for the host `NAME.bad.example`."""
 REASONS = {
@@ -33,6 +37,7 @@ REASONS = {
     "garbled": "CertificateUnusable",
     "mismatched": "CertificateUnusable",
     "foreign": "CertificateMismatch",
+    "weak": "CertificateUnusable",
 }
 
 

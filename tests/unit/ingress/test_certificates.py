@@ -10,6 +10,7 @@ import pytest
 from emulator.api.objects import JsonObject
 from emulator.cluster.ingress.certificates import CertificateError, is_covered, pair_in
 from emulator.cluster.ingress.selfsigned import VALID, self_signed
+from tests.system.ingress.certificates import weak
 from tests.unit.ingress.objects import NOW, IngressLab, ingress, rule
 
 EVERYTHING = rule("shop.example", ("Prefix", "/", "a"))
@@ -51,6 +52,8 @@ def test_without_hosts_those_of_the_certificate() -> None:
     assert lab.routed().routing.certificates[0].hosts == ("a.example", "b.example")
 
 
+WEAK, WEAK_KEY = weak("shop.example")
+STRONG, STRONG_KEY = weak("shop.example", 2048)
 GOOD, KEY = self_signed(["shop.example"], NOW)
 OTHER_KEY = self_signed(["shop.example"], NOW)[1]
 
@@ -63,6 +66,7 @@ OTHER_KEY = self_signed(["shop.example"], NOW)[1]
         ("nonsense", KEY, "tls.crt is no certificate in PEM"),
         (GOOD, "nonsense", "tls.key is no private key in PEM"),
         (GOOD, OTHER_KEY, "tls.key does not belong to the certificate"),
+        (WEAK, WEAK_KEY, "an RSA key of 1024 bits is too short"),
     ],
 )
 def test_a_bad_one_is_told_and_the_rest_works(certificate: str, key: str, word: str) -> None:
@@ -79,6 +83,10 @@ def test_a_bad_one_is_told_and_the_rest_works(certificate: str, key: str, word: 
     assert word in problem.message
     assert [one.hosts for one in routed.routing.certificates] == [("other.example",)]
     assert len(routed.routing.sites) == 1
+
+
+def test_rsa_in_its_own_format_will_do() -> None:
+    assert pair_in(secret("cert", STRONG, STRONG_KEY)).names == ("shop.example",)
 
 
 def test_what_is_not_base64_is_told() -> None:

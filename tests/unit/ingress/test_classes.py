@@ -6,9 +6,11 @@ import pytest
 
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject
+from emulator.cluster.ingress.certificates import pair_in
 from emulator.cluster.ingress.controllers import OWN_NAME, controllers, flavour_of
+from emulator.cluster.ingress.routing import route
 from emulator.cluster.ingress.status import complaints
-from tests.unit.cluster.lab import Lab, service
+from tests.unit.cluster.lab import Lab, service, workload
 from tests.unit.ingress.objects import (
     NOW,
     IngressLab,
@@ -190,3 +192,28 @@ def test_other_reasons_not_to_be_served() -> None:
 def test_nothing_is_said_where_all_is_well() -> None:
     assert said(IngressLab()) == ""
     assert said(IngressLab(ingress("x", EVERYTHING))) == ""
+
+
+def test_the_webhooks_secret_of_the_published_manifest_is_made() -> None:
+    """Its controller mounts what a Job is to create."""
+    arguments = ["create", "--host=front,front.$(POD_NAMESPACE).svc", "--secret-name=admission"]
+    image = "registry.k8s.io/ingress-nginx/kube-webhook-certgen:v1.4.3"
+    containers = [{"name": "create", "image": image, "args": arguments}]
+    lab = Lab()
+    lab.apply(workload("Job", "create", {"containers": containers, "restartPolicy": "OnFailure"}))
+    assert pair_in(lab.get("Secret", "admission")).names == ("front",)
+
+
+def test_a_default_backend_that_cannot_serve_is_404() -> None:
+    lab = Lab()
+    away = service("away", type="ExternalName", externalName="example.com", selector=None)
+    lab.run(away, controller_pod("ingress-nginx/controller", args=["--default-backend-service=default/away"]))
+    (controller,) = controllers(lab.snapshot())
+    assert controller.default_backend == ("default", "away")
+    assert route(lab.snapshot(), controller, NOW).routing.default == ""
+    lab.run(service("b"))
+    other = controller_pod("ingress-nginx/controller", "x", args=["--default-backend-service=default/b"])
+    lab.delete("Pod", "controller", grace=0)
+    lab.run(other)
+    (controller,) = controllers(lab.snapshot())
+    assert route(lab.snapshot(), controller, NOW).routing.default == "default_b_80"
