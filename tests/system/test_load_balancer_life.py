@@ -23,6 +23,7 @@ spec:
   nodes: [{name: worker-1}, {name: worker-2}]
   routers: [{name: lb, kind: lb, pool: [203.0.113.64/30, "2001:db8:203:0:113:64::/126"]}]
 """
+PODS = {f"shop/web-{number}": pod(f"web-{number}", f"worker-{number}", app="web") for number in (1, 2)}
 
 
 def balanced(mode: str) -> Object:
@@ -39,7 +40,10 @@ def balanced(mode: str) -> Object:
             "ipFamilyPolicy": "RequireDualStack",
             "externalTrafficPolicy": "Local",
             "selector": {"app": "web"},
-            "ports": [{"port": 80, "targetPort": 8080}],
+            "ports": [
+                {"name": "http", "port": 80, "targetPort": 8080},
+                {"name": "udp", "port": 81, "protocol": "UDP", "targetPort": 8081},
+            ],
         },
     }
 
@@ -51,15 +55,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     running = Cluster.up(file, name=f"small-cloud-{os.getpid()}")
     try:
         inside(running, "ovs-appctl", "vlog/disable-rate-limit")
-        applied = running.apply(
-            [
-                namespace("shop"),
-                pod("web-1", "worker-1", app="web"),
-                pod("web-2", "worker-2", app="web"),
-                balanced("vip"),
-                balanced("proxy"),
-            ]
-        )
+        applied = running.apply([namespace("shop"), *PODS.values(), balanced("vip"), balanced("proxy")])
         assert applied.ready.ready, applied.ready.missing
         yield running
         # A wire that was cut has lost packets, which is what it was cut for.
@@ -126,3 +122,30 @@ def test_connections_outlive_another_nodes_death(cluster: Cluster, mode: str, fa
 def test_the_client_is_seen_in_the_smallest_topology_too(cluster: Cluster) -> None:
     for family in (4, 6):
         assert knock(cluster, "vip", family)["sourceSeen"] == [external_address("client", family)]
+
+
+@pytest.mark.parametrize(("mode", "family", "port"), [("vip", 6, 12345), ("proxy", 4, 12346)])
+def test_a_udp_client_moves_on_with_the_pod(cluster: Cluster, mode: str, family: int, port: int) -> None:
+    """ "should be able to preserve UDP traffic when server pod cycles for a LoadBalancer service".
+
+    The client goes on from the same port, so it is the same "connection" all the time.
+    """
+
+    def ask() -> str:
+        where = address(cluster, mode, family)
+        report = cluster.probe("ext/client", where, "81/udp", source_port=port)
+        assert report["outcome"] == "connected"
+        (answered,) = report["endpoints"]
+        return str(answered)
+
+    first = ask()
+    assert {ask() for _ in range(3)} == {first}
+    (second,) = PODS.keys() - {first}
+    gone = cluster.delete([PODS[first]])
+    assert gone.ready.ready, gone.ready.missing
+    try:
+        assert {ask() for _ in range(3)} == {second}
+    finally:
+        back = cluster.apply([PODS[first]])
+        assert back.ready.ready, back.ready.missing
+    assert {ask() for _ in range(3)} == {second}
