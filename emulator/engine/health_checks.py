@@ -27,6 +27,7 @@ from emulator.workloads.probing import ProbeError, Schedule, Target, attempt, wa
 
 log = logging.getLogger(__name__)
 
+_SAYS_NO = "statuscode: 503"
 _KINDS = frozenset({"Topology", "Node", "Service", "EndpointSlice"})
 
 
@@ -42,6 +43,8 @@ class _Inquiry:
     healthy: bool | None = None
     """None until there is a verdict."""
     message: str = "not checked yet"
+    was_told: bool = False
+    """Whether an Event has said that the node is not well."""
 
 
 class HealthChecks:
@@ -148,7 +151,10 @@ class HealthChecks:
         before, inquiry.healthy, inquiry.message = inquiry.healthy, well, message
         if before is not well:
             log.info("%s: %s", check, message or "healthy")
-            if before is not None or not well:
+            # A node that says itself that it has no endpoints, and has none, is no news.
+            worth_telling = inquiry.wanted or _SAYS_NO not in message
+            if (well and inquiry.was_told) or (not well and worth_telling):
+                inquiry.was_told = not well
                 self._announce(check, message, well=well)
         self._record()
 
