@@ -65,7 +65,11 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The addresses of a name, IPv4 first, as every resolver orders private addresses (RFC 6724)."""
+    """The addresses of a name: those that can be reached first, and of these IPv4.
+
+    So RFC 6724 orders the private addresses that pods have, and so does the C library: by whether there is
+    a way, for which no packet is sent.
+    """
 
     addresses: tuple[IPAddress, ...]
     lookups: tuple[Lookup, ...]
@@ -82,7 +86,7 @@ async def look_up(
     local = tuple(a for a in resolver.known(name) if _TYPES[a.version] in wanted)
     if local:
         said = Lookup(name, _TYPES[local[0].version], HOSTS, Rcode.NOERROR, tuple(map(str, local)), "file")
-        return Found(local, (said,))
+        return Found(await within(netns, partial(_reachable_first, local)), (said,))
     seconds = min(resolver.seconds, patience)
     lookups: list[Lookup] = []
     for candidate in resolver.candidates(name):
@@ -92,7 +96,7 @@ async def look_up(
         finals = [tries[-1] for tries in tried if tries]
         addresses = tuple(_address(text) for lookup in finals for text in lookup.answers)
         if addresses:
-            return Found(addresses, tuple(lookups))
+            return Found(await within(netns, partial(_reachable_first, addresses)), tuple(lookups))
         if not finals or any(lookup.outcome not in Rcode.__members__ for lookup in finals):
             break
     raise LookupFailedError(_reason(name, resolver, lookups), tuple(lookups))
@@ -185,6 +189,20 @@ def _connected(server: str, kind: socket.SocketKind) -> socket.socket:
         opened.close()
         raise
     return opened
+
+
+def _reachable_first(addresses: Sequence[IPAddress]) -> tuple[IPAddress, ...]:
+    """For the network namespace that this runs in."""
+    return tuple(sorted(addresses, key=lambda address: not _reaches(str(address))))
+
+
+def _reaches(address: str) -> bool:
+    """Whether there is a route and a source address."""
+    try:
+        _connected(address, socket.SOCK_DGRAM).close()
+    except OSError:
+        return False
+    return True
 
 
 def _address(text: str) -> IPAddress:

@@ -53,6 +53,7 @@ class Servers:
         self.asked: list[tuple[str, str, str]] = []
         monkeypatch.setattr(lookups, "_over_udp", self._udp)
         monkeypatch.setattr(lookups, "_over_tcp", self._tcp)
+        monkeypatch.setattr(lookups, "_reaches", lambda _address: True)
 
     async def _udp(self, _netns: Path | None, server: str, question: Question) -> tuple[Answer, bool]:
         self.asked.append((server, question.name, question.type))
@@ -94,6 +95,13 @@ def test_both_families_are_asked_for_and_ipv4_comes_first(monkeypatch: pytest.Mo
         ip_address("fd00::5"),
     )
     assert {kind for *_, kind in servers.asked} == {"A", "AAAA"}
+
+
+def test_what_cannot_be_reached_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    Servers(monkeypatch, db_AAAA=Answer(records=(Record("x.", "AAAA", "fd00::5", 30),)), db_A=a("10.96.0.5"))
+    monkeypatch.setattr(lookups, "_reaches", lambda address: ":" in address)
+    found = find(read_resolver("nameserver 10.0.0.1\n"), "db.", None)
+    assert [str(address) for address in found.addresses] == ["fd00::5", "10.96.0.5"]
 
 
 def test_a_name_without_an_address_lets_the_search_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
