@@ -197,6 +197,7 @@ def _external(draft: Draft) -> Iterator[ExternalHost]:
             mac=mac_address(EXTERNAL_MAC, number),
             gateways=tuple(gateway.ip for gateway in subnet.gateways),
             gateway_mac=draft.router_mac(subnet.router),
+            names=spec.names,
         )
 
 

@@ -93,6 +93,8 @@ class ExternalSpec:
     name: str
     addresses: tuple[IPAddress, ...]
     path: Path = ()
+    names: tuple[str, ...] = ()
+    """What the internet's resolver calls it, beside `NAME.example.com`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
+from emulator.api.names import dns1123_subdomain
 from emulator.api.objects import JsonObject, Path, render_path
 from emulator.cluster.bgp_fields import read_bgp, read_router_asn
 from emulator.cluster.fields import address as _address
@@ -265,7 +266,7 @@ def _external(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[Exte
     for index, value in enumerate(_sequence(items, path)):
         here: Path = (*path, index)
         item = _mapping(value, here)
-        _known(item, here, "name addresses")
+        _known(item, here, "name addresses names")
         where: Path = (*here, "addresses")
         given = [_address(v, (*where, i)) for i, v in enumerate(_sequence(item.get("addresses"), where))]
         if len({a.version for a in given}) != len(given) or not given:
@@ -273,7 +274,16 @@ def _external(spec: Mapping[str, Any], families: Sequence[int]) -> Iterator[Exte
         addresses = _other_family(given, families)
         if not addresses:
             raise TopologyError(where, "no address is of a family that spec.families names")
-        yield ExternalSpec(_name(item.get("name"), (*here, "name")), addresses, here)
+        names = tuple(_dns_names(item, (*here, "names")))
+        yield ExternalSpec(_name(item.get("name"), (*here, "name")), addresses, here, names)
+
+
+def _dns_names(item: Mapping[str, Any], path: Path) -> Iterator[str]:
+    for index, value in enumerate(_sequence(item.get("names"), path)):
+        flaw = dns1123_subdomain(str(value))
+        if flaw:
+            raise TopologyError((*path, index), f"{value!r} is no DNS name", flaw)
+        yield str(value)
 
 
 def _other_family(given: Sequence[IPAddress], families: Sequence[int]) -> tuple[IPAddress, ...]:

@@ -227,6 +227,8 @@ class ExternalHost:
     mac: str
     gateways: tuple[IPAddress, ...]
     gateway_mac: str
+    names: tuple[str, ...] = ()
+    """What the internet's resolver calls it, beside `NAME.example.com`."""
 
 
 class BalancerMode(StrEnum):

@@ -13,6 +13,7 @@ from emulator.api.objects import Key
 from emulator.api.store import Store
 from emulator.cluster.admission import Admission
 from emulator.cluster.dns.addon import cluster_dns, internet_resolver_of
+from emulator.cluster.dns.internet import InternetNames
 from emulator.cluster.ingress.status import complaints
 from emulator.cluster.node_life import is_lost
 from emulator.cluster.plan import wire
@@ -145,10 +146,10 @@ class Engine:
 
     async def _serve_names(self) -> None:
         """Start the internet's resolver."""
-        hosts = {host.name: [a.ip for a in host.addresses] for host in self.wiring.external}
+        names = InternetNames.of(self.wiring.external)
         resolver = internet_resolver_of(self.wiring)
         if resolver:
-            program = await asyncio.to_thread(internet_resolver, hosts)
+            program = await asyncio.to_thread(internet_resolver, names)
             self._outside.append(await Serving.start(program, netns_path(f"ext/{resolver}")))
 
     async def greet_controller(self) -> None:

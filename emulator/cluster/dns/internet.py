@@ -1,51 +1,65 @@
-"""The names of the emulated internet: those of the hosts outside the cluster, below `example.com`.
+"""The names of the emulated internet: those of the hosts outside the cluster.
 
-Nothing else exists out there. `example.com` and `www.example.com` are what `ext/server` is called besides.
+Each is called by its own name below `example.com`, and as the topology says besides; `ext/server` also
+`example.com` and `www.example.com`, unless another host is called so. Nothing else exists out there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from emulator.cluster.dns.model import Answer, Question, Rcode, Record
 from emulator.cluster.dns.records import address_of_reverse, is_within
-from emulator.cluster.wiring import IPAddress
+from emulator.cluster.wiring import ExternalHost, IPAddress
 
 DOMAIN = "example.com."
 TTL = 300
 _WEB_SERVER = "server"
 _WEB_NAMES = (DOMAIN, f"www.{DOMAIN}")
 
-Hosts = Mapping[str, Sequence[IPAddress]]
-"""The addresses of each host outside, by the name that its place has behind `ext/`."""
+
+@dataclass(frozen=True, slots=True)
+class InternetNames:
+    """What the internet's resolver knows."""
+
+    addresses: Mapping[str, tuple[IPAddress, ...]]
+    """By absolute name, in lower case."""
+    owners: Mapping[IPAddress, str]
+    """The name of whoever has an address."""
+
+    @classmethod
+    def of(cls, hosts: Iterable[ExternalHost]) -> InternetNames:
+        """The names of these hosts."""
+        own = {host.name: tuple(interface.ip for interface in host.addresses) for host in hosts}
+        found = dict.fromkeys(_WEB_NAMES, own[_WEB_SERVER]) if _WEB_SERVER in own else {}
+        found |= {f"{name}.{DOMAIN}": addresses for name, addresses in own.items()}
+        found |= {f"{name}.": own[host.name] for host in hosts for name in host.names}
+        owners = {address: f"{name}.{DOMAIN}" for name, addresses in own.items() for address in addresses}
+        return cls(found, owners)
 
 
-def internet_answer(hosts: Hosts, question: Question) -> Answer:
+def internet_answer(names: InternetNames, question: Question) -> Answer:
     """What the internet's resolver says."""
     if question.type in ("AXFR", "IXFR"):
         return Answer(Rcode.REFUSED)
-    found = tuple(_records(hosts, question))
-    records = tuple(record for record in found if record.type in (question.type, "CNAME"))
+    found = tuple(_records(names, question))
+    records = tuple(record for record in found if record.type == question.type)
     if records:
         return Answer(records=records)
     rcode = Rcode.NOERROR if found else Rcode.NXDOMAIN
     return Answer(rcode, authority=(_soa(DOMAIN if is_within(question.lower, DOMAIN) else "."),))
 
 
-def _records(hosts: Hosts, question: Question) -> Iterator[Record]:
+def _records(names: InternetNames, question: Question) -> Iterator[Record]:
     """Everything that there is of the name that is asked for."""
-    name = question.lower
-    if name == DOMAIN:
+    if question.lower == DOMAIN:
         yield _soa(DOMAIN)
-    host = _WEB_SERVER if name in _WEB_NAMES else name.removesuffix(f".{DOMAIN}")
-    if name.endswith(DOMAIN):
-        for address in hosts.get(host, ()):
-            kind = "A" if address.version == 4 else "AAAA"
-            yield Record(question.name, kind, str(address), TTL)
-    asked = address_of_reverse(name)
-    for owner, addresses in hosts.items():
-        if asked in addresses:
-            yield Record(question.name, "PTR", f"{owner}.{DOMAIN}", TTL)
+    for address in names.addresses.get(question.lower, ()):
+        yield Record(question.name, "A" if address.version == 4 else "AAAA", str(address), TTL)
+    asked = address_of_reverse(question.lower)
+    if asked is not None and asked in names.owners:
+        yield Record(question.name, "PTR", names.owners[asked], TTL)
 
 
 def _soa(zone: str) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.cluster.dns.internet import Hosts
+from emulator.cluster.dns.internet import InternetNames
 from emulator.workloads.servers.program import Context, Program
 
 
@@ -13,8 +13,8 @@ def coredns(context: Context) -> Program:
     return program(context)
 
 
-def internet_resolver(hosts: Hosts) -> Program:
+def internet_resolver(names: InternetNames) -> Program:
     """The resolver of the emulated internet."""
     from emulator.workloads.servers.dns.internet import internet_resolver as program
 
-    return program(hosts)
+    return program(names)

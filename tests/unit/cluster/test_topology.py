@@ -303,3 +303,10 @@ def test_nothing_passes_through_a_load_balancer_that_is_not_for_it() -> None:
             "203.0.113.64/26",
             "2001:db8:203:0:113:64::/112",
         }
+
+
+def test_outside_hosts_may_have_names_of_their_own() -> None:
+    host = {"name": "db", "addresses": ["198.51.100.9"], "names": ["my.database.example.org"]}
+    assert wire(parse_topology(topology(external=[host]))).external[0].names == ("my.database.example.org",)
+    with pytest.raises(TopologyError, match=r"external\[0\].names\[0\]: 'My_DB' is no DNS name"):
+        parse_topology(topology(external=[{**host, "names": ["My_DB"]}]))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import pytest
 
 from emulator.api.objects import JsonObject
-from emulator.cluster.dns.internet import internet_answer
+from emulator.cluster.dns.internet import InternetNames, internet_answer
 from emulator.cluster.dns.model import PodMode, Question, Rcode, Record
 from emulator.cluster.dns.records import dashed, reverse_name
+from emulator.cluster.wiring import ExternalHost
 from tests.unit.naming.cluster import KUBEADM, SOA, ask, cluster, endpoint, said, service, slice_of
 
 WEB = service("web", "10.96.0.20")
@@ -259,16 +260,25 @@ def test_addresses_as_labels() -> None:
     assert dashed(ip_address("fd00::")) == "fd00--0"
 
 
+def outside(name: str, *addresses: str, names: tuple[str, ...] = ()) -> ExternalHost:
+    return ExternalHost(
+        name, tuple(ip_interface(f"{address}/24") for address in addresses), "", (), "", names
+    )
+
+
 def test_the_internet_knows_its_hosts() -> None:
-    hosts = {"server": [ip_address("198.51.100.80"), ip_address("2001:db8::80")], "client": []}
+    database = outside("db", "198.51.100.9", names=("my.db.example.org",))
+    names = InternetNames.of([outside("server", "198.51.100.80", "2001:db8::80"), database])
 
     def data(name: str, kind: str) -> list[str]:
-        return [record.data for record in internet_answer(hosts, Question(name, kind)).records]
+        return [record.data for record in internet_answer(names, Question(name, kind)).records]
 
     assert data("Server.example.com.", "A") == ["198.51.100.80"]
     assert data("www.example.com.", "AAAA") == ["2001:db8::80"]
     assert data("example.com.", "A") == ["198.51.100.80"]
+    assert data("my.db.example.org.", "A") == data("db.example.com.", "A") == ["198.51.100.9"]
+    assert data("9.100.51.198.in-addr.arpa.", "PTR") == ["db.example.com."]
     assert data("80.100.51.198.in-addr.arpa.", "PTR") == ["server.example.com."]
-    assert internet_answer(hosts, Question("no.example.com.", "A")).rcode is Rcode.NXDOMAIN
-    assert internet_answer(hosts, Question("server.example.com.", "MX")).rcode is Rcode.NOERROR
-    assert internet_answer(hosts, Question("example.org.", "A")).authority[0].name == "."
+    assert internet_answer(names, Question("no.example.com.", "A")).rcode is Rcode.NXDOMAIN
+    assert internet_answer(names, Question("server.example.com.", "MX")).rcode is Rcode.NOERROR
+    assert internet_answer(names, Question("example.org.", "A")).authority[0].name == "."

@@ -16,6 +16,7 @@ import pytest
 from emulator.api.objects import JsonObject
 from emulator.cluster.dns import wire
 from emulator.cluster.dns.addon import COREFILE
+from emulator.cluster.dns.internet import InternetNames
 from emulator.cluster.dns.model import Answer, PodMode, Question, Record
 from emulator.workloads.servers.dns import forward
 from emulator.workloads.servers.dns.corefile import CorefileError, parse_corefile
@@ -332,6 +333,6 @@ def test_several_questions_on_one_connection() -> None:
 
 
 def test_the_internet_answers_for_its_hosts() -> None:
-    program = internet_resolver({"server": []})
+    program = internet_resolver(InternetNames({}, {}))
     assert rcode(ask(program, "server.example.com")) == "NXDOMAIN"
     assert ask(program, "server.example.com").flags & dns.flags.RA
