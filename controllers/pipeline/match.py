@@ -27,7 +27,7 @@ _ORDER = {
             f.REG6, f.REG7, f.XXREG2, f.IN_PORT, f.ETH_SRC, f.ETH_DST, f.ARP_OP, f.ARP_SPA, f.ARP_TPA,
             f.ARP_SHA, f.ARP_THA, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.NW_TTL, f.TCP_DST,
             f.UDP_DST, f.SCTP_SRC, f.SCTP_DST, f.ICMP_TYPE, f.ICMP_CODE, f.ICMPV6_TYPE, f.ICMPV6_CODE,
-            f.ND_TARGET,
+            f.ND_TARGET, f.TCP_FLAGS,
         )
     )
 }  # fmt: skip

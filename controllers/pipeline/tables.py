@@ -122,7 +122,7 @@ CONNTRACK_STATE = Stage(
     12,
     "ConntrackState",
     "Drops invalid packets, sends known connections on and new ones to the services.",
-    _TYPE | _SRC | _DST | {f.IP_PROTO, f.CT_STATE, f.CT_MARK, f.SCTP_SRC, f.SCTP_DST},
+    _TYPE | _SRC | _DST | {f.IP_PROTO, f.CT_STATE, f.CT_MARK, f.SCTP_SRC, f.SCTP_DST, f.TCP_FLAGS},
     frozenset({f.REG0, f.SCTP_SRC, f.SCTP_DST}),
     ("NodePortMark", "ServiceFrontend", "L3Forwarding"),
 )

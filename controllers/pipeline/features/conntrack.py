@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controllers.pipeline import fields as f
 from controllers.pipeline.actions import Ct, Goto, Move, Nat, move
 from controllers.pipeline.fields import ct_state
 from controllers.pipeline.flow import Flow
-from controllers.pipeline.match import dst, ip, match
+from controllers.pipeline.match import dst, ip, match, transport
 from controllers.pipeline.owner import PIPELINE
 from controllers.pipeline.registers import FLAGS, MARK_FLAGS, MARK_SERVICE, MARK_SOURCE, SOURCE, Source
 from controllers.pipeline.tables import (
@@ -26,7 +27,10 @@ from controllers.pipeline.tables import (
     UN_SNAT,
 )
 from controllers.pipeline.view import NodeView
+from emulator.cluster.model import Protocol
 
+RESET = 0x004
+"""TCP's flag."""
 MARKS: tuple[Move, ...] = (move(FLAGS, MARK_FLAGS), move(SOURCE, MARK_SOURCE))
 """What every committed connection remembers of its first packet."""
 
@@ -55,13 +59,18 @@ def flows(view: NodeView) -> Iterator[Flow]:
         looked_up = (Ct(main_zone(view), CONNTRACK_STATE, nat=Nat()),)
         yield Flow(CONNTRACK_ZONE, 200, match(ip(family)), looked_up, PIPELINE, "look-up")
     yield Flow(UN_SNAT, 0, match(), (Goto(CONNTRACK_ZONE),), PIPELINE, "not-to-the-node")
-    yield from _states()
+    yield from _states(view)
     yield from _commits(view)
 
 
-def _states() -> Iterator[Flow]:
+def _states(view: NodeView) -> Iterator[Flow]:
     known, translated = match(ct_state("+trk-new-inv")), match(ct_state("+trk+new"), MARK_SERVICE(1))
     yield Flow(CONNTRACK_STATE, 300, match(ct_state("+trk+inv")), (), PIPELINE, "invalid")
+    for family in view.families:
+        # Linux calls a reset of no connection invalid; Open vSwitch takes it for the beginning of one.
+        reset = (*transport(family, Protocol.TCP), f.TCP_FLAGS(RESET, RESET), ct_state("+trk+new"))
+        lone = match(reset, MARK_SOURCE(0))
+        yield Flow(CONNTRACK_STATE, 250, lone, (), PIPELINE, "lone-reset")
     yield Flow(CONNTRACK_STATE, 200, known, (Goto(L3_FORWARDING),), PIPELINE, "known-connection")
     # A connection is new until it is answered: a first packet sent again was translated by the lookup
     # already. Looked up as a service again it would lose its masquerade, and the connection would hang.

@@ -21,9 +21,8 @@ from tests.system.oracles.held import held
 from tests.system.oracles.wire import L3, inject, recorded
 
 
-@pytest.mark.parametrize("flags", ["SA", "SF"])
+@pytest.mark.parametrize("flags", ["SA", "SF", "R", "RA"])
 def test_53_a_stray_segment_goes_nowhere(shop: Cluster, family: int, flags: str) -> None:
-    """A lone reset is let through: Open vSwitch takes it for the beginning of a connection."""
     stray = {"packet": "tcp", "flags": flags}
     report = shop.probe("shop/client", "shop/far", "8080/tcp", family=family, packet=stray)
     assert report["outcome"] == "dropped"
