@@ -40,7 +40,7 @@ def vip(number: int, family: int, node: int = 1) -> str:
 CLUSTER, LOCAL, NOBODY, GUARDED, GUARDED_STRICTLY, EXTERNAL, SHARED, STICKY = range(10, 18)
 """Numbers of the services' addresses."""
 
-A_WHILE = 0.5
+A_WHILE = 0.3
 """Seconds of silence that are enough where silence is expected, and something else is heard beside it."""
 
 
