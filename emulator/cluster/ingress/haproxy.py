@@ -121,6 +121,10 @@ def _backends(backends: Sequence[Backend]) -> Iterator[str]:
     )
     for backend in backends:
         yield f"backend {backend.name}"
+        if backend.only_https:
+            yield "  http-request redirect scheme https code 308 if !{ ssl_fc }"
+        if backend.path:
+            yield f"  http-request set-path {backend.path}"
         if backend.servers:
             yield "  balance roundrobin"
             yield "  http-response set-header X-Served-By %[srv_name,regsub(:,/)]"

@@ -29,6 +29,10 @@ class Backend:
     servers: tuple[Server, ...] = ()
     excuse: str = ""
     """What a client is told, with status 503, when there are no servers."""
+    path: str = ""
+    """What its servers are asked for, whatever the client asked for; empty leaves the path as it is."""
+    only_https: bool = False
+    """Clients that come over HTTP are sent to HTTPS."""
 
 
 @dataclass(frozen=True, slots=True)

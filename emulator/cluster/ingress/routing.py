@@ -8,10 +8,11 @@ creation time, then by namespace and name.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from emulator.api.objects import JsonObject
+from emulator.cluster.ingress.annotations import Handling, handling_of
 from emulator.cluster.ingress.backends import BackendError, backend_of, slices_by_service
 from emulator.cluster.ingress.controllers import Controller
 from emulator.cluster.ingress.model import (
@@ -29,8 +30,6 @@ from emulator.cluster.snapshot import Snapshot
 
 _PATTERN = re.compile(r"[()\[\]|^$*\\]")
 _BLANK = re.compile(r"\s")
-_FOREIGN = ("ingress.kubernetes.io/", "haproxy.org/", "traefik.ingress.kubernetes.io/",
-            "haproxy-ingress.github.io/", "nginx.org/", "nginx.com/")  # fmt: skip
 
 
 def route(snapshot: Snapshot, controller: Controller, now: datetime) -> Routed:
@@ -73,10 +72,11 @@ class _Merging:
         self._pems: dict[str, str] = {}
         self._problems: list[Problem] = []
         self._ingress: JsonObject = {}
+        self._handling = Handling()
 
     def add(self, ingress: JsonObject) -> None:
         """Merge one more."""
-        self._ingress = ingress
+        self._ingress, self._handling = ingress, handling_of(ingress)
         spec = ingress["spec"]
         default = self._backend(spec["defaultBackend"]) if spec.get("defaultBackend") else ""
         if default and not spec.get("rules"):
@@ -86,13 +86,8 @@ class _Merging:
             self._rule(rule, default)
         for tls in spec.get("tls") or ():
             self._tls(tls)
-        foreign = [
-            name
-            for name in ingress["metadata"].get("annotations") or {}
-            if any(name.startswith(prefix) or f".{prefix}" in f".{name}" for prefix in _FOREIGN)
-        ]
-        if foreign:
-            listed = ", ".join(sorted(foreign))
+        if self._handling.ignored:
+            listed = ", ".join(self._handling.ignored)
             self._complain("AnnotationIgnored", f"annotations without effect here: {listed}", 0)
 
     def routed(self, default_service: tuple[str, str] | None) -> Routed:
@@ -169,8 +164,19 @@ class _Merging:
                             excuse=str(error))  # fmt: skip
             known = [one for one in self._backends.values() if one.excuse == str(error) and not one.servers]
             found = known[0] if known else found
+        found = self._handled(found)
         self._backends[found.name] = found
         return found.name
+
+    def _handled(self, backend: Backend) -> Backend:
+        """A backend as this Ingress wants it handled; with a name of its own where that is not as usual."""
+        handling = self._handling
+        if not handling.path and not handling.only_https:
+            return backend
+        name = (
+            f"{backend.name}_for_{self._ingress['metadata']['namespace']}_{self._ingress['metadata']['name']}"
+        )
+        return replace(backend, name=name, path=handling.path, only_https=handling.only_https)
 
     # TLS
 

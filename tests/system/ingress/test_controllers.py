@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from emulator import Cluster
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject
-from tests.system.ingress.objects import asked, ingress, rule, server
+from tests.system.ingress.objects import HTTPS, asked, ingress, rule, server
 
 
 def nginx() -> list[JsonObject]:
@@ -118,3 +120,25 @@ def test_an_ingress_that_nobody_serves_is_told_and_answers_404(cluster: Cluster)
     assert server(cluster, "http://blog.example/") == "one"
     cluster.delete([blog])
     assert asked(cluster, "http://blog.example/")[1]["status"] == 404
+
+
+def test_rewriting_and_redirects(cluster: Cluster) -> None:
+    """The annotations that published examples carry most."""
+    prefix = "nginx.ingress.kubernetes.io"
+    rewritten = ingress("rewritten", rule("rewritten.example", ("Prefix", "/testpath", "one")))
+    rewritten["metadata"]["annotations"] = {f"{prefix}/rewrite-target": "/"}
+    redirected = ingress("redirected", rule("redirected.example", ("Prefix", "/", "two")))
+    redirected["metadata"]["annotations"] = {f"{prefix}/force-ssl-redirect": "true"}
+    plain = ingress("unaltered", rule("unaltered.example", ("Prefix", "/testpath", "one")))
+    applied = cluster.apply([rewritten, redirected, plain])
+    assert not [one for one in applied.ready.remarks if "redirected" in one or "rewritten" in one]
+
+    def path(host: str) -> str:
+        return str(json.loads(asked(cluster, f"http://{host}/testpath/x?y=1")[1]["body"])["path"])
+
+    assert path("rewritten.example") == "/?y=1"
+    assert path("unaltered.example") == "/testpath/x?y=1"
+    _, response = asked(cluster, "http://redirected.example/a?b=c")
+    assert response["status"] == 308
+    assert response["headers"]["location"] == "https://redirected.example/a?b=c"
+    assert server(cluster, "https://redirected.example/a", HTTPS) == "two"

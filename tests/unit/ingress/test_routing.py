@@ -148,18 +148,49 @@ def test_only_ready_endpoints_then_those_that_serve_while_they_terminate() -> No
     assert servers(lab, "default_a_80") == ["default/a"]
 
 
-def test_annotations_of_real_controllers_have_no_effect_and_say_so() -> None:
-    lab = IngressLab(
-        ingress(
-            "x",
-            rule(None, ("Prefix", "/", "a")),
-            annotations={"nginx.ingress.kubernetes.io/rewrite-target": "/", "team": "shop"},
-        )
+def annotated(**annotations: str) -> IngressLab:
+    prefix = "nginx.ingress.kubernetes.io/"
+    named = {prefix + name.replace("_", "-"): value for name, value in annotations.items()}
+    return IngressLab(
+        ingress("x", rule(None, ("Prefix", "/", "a")), annotations={**named, "team": "shop"}),
+        ingress("y", rule("y.example", ("Prefix", "/", "a"))),
     )
-    (problem,) = lab.routed().problems
-    assert (problem.reason, problem.port) == ("AnnotationIgnored", 0)
-    assert "nginx.ingress.kubernetes.io/rewrite-target" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("annotations", "ignored"),
+    [
+        ({"rewrite_target": "/$2"}, "rewrite-target"),
+        ({"rewrite_target": "/", "use_regex": "true"}, "use-regex"),
+        ({"canary": "true", "canary_weight": "10"}, "canary"),
+    ],
+)
+def test_annotations_that_are_not_obeyed_are_told(annotations: dict[str, str], ignored: str) -> None:
+    (problem,) = annotated(**annotations).routed().problems
+    assert (problem.ingress, problem.reason, problem.port) == ("x", "AnnotationIgnored", 0)
+    assert f"nginx.ingress.kubernetes.io/{ignored}" in problem.message
     assert "team" not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("annotations", "path", "only_https"),
+    [
+        ({"rewrite_target": "/app"}, "/app", False),
+        ({"force_ssl_redirect": "true"}, "", True),
+        ({"ssl_redirect": "true", "rewrite_target": "/"}, "/", True),
+        ({"ssl_redirect": "false"}, "", False),
+    ],
+)
+def test_rewriting_and_redirects_are_the_ingresses_own(
+    annotations: dict[str, str], path: str, only_https: bool
+) -> None:
+    routed = annotated(**annotations).routed()
+    assert routed.problems == ()
+    backends = {one.name: one for one in routed.routing.backends}
+    own, other = (backends[site.prefix[""]] for site in routed.routing.sites)
+    assert (own.path, own.only_https) == (path, only_https)
+    assert (other.path, other.only_https) == ("", False)
+    assert own.servers == other.servers != ()
 
 
 def test_a_deleted_ingress_takes_its_rules_along() -> None:
