@@ -37,7 +37,7 @@ def asked_over_both(cluster: Cluster, names: list[str], *options: str) -> list[t
 
 
 def test_dns_should_provide_dns_for_the_cluster(names: Cluster) -> None:
-    """DNS should provide DNS for the cluster"""
+    """[sig-network] DNS should provide DNS for the cluster"""
     wanted = [
         "kubernetes.default",
         f"kubernetes.default.{ZONE.partition('.')[0]}",
@@ -52,14 +52,14 @@ def test_dns_should_provide_dns_for_the_cluster(names: Cluster) -> None:
 
 
 def test_dns_should_provide_etc_hosts_entries_for_the_cluster(names: Cluster) -> None:
-    """DNS should provide /etc/hosts entries for the cluster"""
+    """[sig-network] DNS should provide /etc/hosts entries for the cluster"""
     own = address(names, "named")
     for name in (f"front.sites.{NAMESPACE}.{ZONE}", "front"):
         assert own in shell(names, "names/named", f"getent -s files ahosts {name}").split()
 
 
 def test_dns_should_provide_dns_for_services(names: Cluster) -> None:
-    """DNS should provide DNS for services"""
+    """[sig-network] DNS should provide DNS for services"""
     tails = ("", f".{NAMESPACE}", f".{NAMESPACE}.svc")
     for name, answer in asked_over_both(names, [f"web{tail}" for tail in tails]):
         assert answer == ["A 10.96.0.50"], name
@@ -86,7 +86,7 @@ def test_dns_should_provide_dns_for_services(names: Cluster) -> None:
 
 
 def test_dns_should_resolve_dns_of_partial_qualified_names_for_services(names: Cluster) -> None:
-    """DNS should resolve DNS of partial qualified names for services [LinuxOnly]"""
+    """[sig-network] DNS should resolve DNS of partial qualified names for services [LinuxOnly]"""
     tails = ("", f".{NAMESPACE}", f".{NAMESPACE}.svc")
     script = "; ".join(f"getent ahostsv4 web{tail} | head -n 1" for tail in tails)
     assert [line.split()[0] for line in shell(names, CLIENT, script).splitlines()] == ["10.96.0.50"] * 3
@@ -99,7 +99,7 @@ def test_dns_should_resolve_dns_of_partial_qualified_names_for_services(names: C
 
 
 def test_dns_should_provide_dns_for_pods_for_hostname(names: Cluster) -> None:
-    """DNS should provide DNS for pods for Hostname"""
+    """[sig-network] DNS should provide DNS for pods for Hostname"""
     own = address(names, "named")
     (found,) = dig(names, CLIENT, [(f"front.sites.{NAMESPACE}.{ZONE}.", "A")])
     assert found.answer == [f"A {own}"]
@@ -110,7 +110,7 @@ def test_dns_should_provide_dns_for_pods_for_hostname(names: Cluster) -> None:
 
 
 def test_dns_should_provide_dns_for_pods_for_subdomain(names: Cluster) -> None:
-    """DNS should provide DNS for pods for Subdomain"""
+    """[sig-network] DNS should provide DNS for pods for Subdomain"""
     name, group = dig(
         names, CLIENT, [(f"front.sites.{NAMESPACE}.{ZONE}.", "A"), (f"sites.{NAMESPACE}.{ZONE}.", "A")]
     )
@@ -120,7 +120,7 @@ def test_dns_should_provide_dns_for_pods_for_subdomain(names: Cluster) -> None:
 
 
 def test_dns_should_provide_dns_for_external_name_services(names: Cluster) -> None:
-    """DNS should provide DNS for ExternalName services"""
+    """[sig-network] DNS should provide DNS for ExternalName services"""
     asked = f"moves.{NAMESPACE}.{ZONE}."
 
     def cname() -> list[str]:
@@ -144,7 +144,7 @@ def test_dns_should_provide_dns_for_external_name_services(names: Cluster) -> No
 
 
 def test_dns_should_support_configurable_pod_dns_nameservers(names: Cluster) -> None:
-    """DNS should support configurable pod DNS nameservers"""
+    """[sig-network] DNS should support configurable pod DNS nameservers"""
     config = {"nameservers": ["198.51.100.53"], "searches": ["example.com"]}
     names.apply([pod("own-servers", dnsPolicy="None", dnsConfig=config)])
     text = shell(
@@ -156,7 +156,7 @@ def test_dns_should_support_configurable_pod_dns_nameservers(names: Cluster) -> 
 
 
 def test_dns_should_support_configurable_pod_resolv_conf(names: Cluster) -> None:
-    """DNS should support configurable pod resolv.conf"""
+    """[sig-network] DNS should support configurable pod resolv.conf"""
     config = {
         "nameservers": ["198.51.100.53", "10.96.0.10"],
         "searches": ["example.com", ZONE],
@@ -173,8 +173,8 @@ def test_dns_should_support_configurable_pod_resolv_conf(names: Cluster) -> None
 
 
 def test_dns_should_work_with_more_than_six_search_paths(names: Cluster) -> None:
-    """DNS should work with the pod containing more than 6 DNS search paths and longer than 256 search list
-    characters"""
+    """[sig-network] DNS should work with the pod containing more than 6 DNS search paths and longer than 256
+    search list characters"""
     label = "long-enough-to-fill-a-list"
     searches = [f"{label}-{number}.example.com" for number in range(12)] + [ZONE]
     config = {
