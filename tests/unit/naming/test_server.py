@@ -243,6 +243,7 @@ def test_a_corefile_is_read() -> None:
         (".:53\n", "expected '{'"),
         (".:53 {\n  kubernetes cluster.local {\n    pods insecure\n", "not closed"),
         (".:53 {\n  errors\n", "not closed"),
+        (".:53 {\n  health {\n    lameduck soon\n  }\n}\n", "invalid duration"),
         (".:53 {\n  forward .\n}\n", "forward needs"),
         (".:53 {\n  kubernetes cluster.local {\n    pods maybe\n  }\n}\n", "wrong value for pods"),
         (".:53 {\n  kubernetes in-addr.arpa\n}\n", "no zone"),

@@ -204,9 +204,16 @@ def _note_server_wide(directive: Directive, draft: _Draft) -> None:
         draft.ports[directive.name] = int(port) if port.isdecimal() else usual[directive.name]
         for option in directive.options:
             if option[0] == "lameduck" and len(option) > 1:
-                draft.lameduck = seconds(option[1])
+                draft.lameduck = _seconds(option[1], directive.line)
     elif directive.name not in {*_SILENT, "kubernetes", "forward", "hosts", "rewrite"}:
         draft.notices[f"Corefile:{directive.line}: plugin {directive.name} has no effect here"] = None
+
+
+def _seconds(text: str, line: int) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise CorefileError(f"Corefile:{line} - Error: {error}") from None
 
 
 def _kubernetes(directive: Directive, zones: Sequence[str], draft: _Draft) -> Kubernetes:
