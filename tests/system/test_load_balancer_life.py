@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from emulator import Cluster
+from emulator.scenario import changes
 from tests.system.hygiene import assert_nobody_complained, assert_zones_are_separate, inside
 from tests.system.oracles.addresses import bare, external_address, of_family
 from tests.system.oracles.held import held
@@ -21,25 +22,25 @@ kind: Topology
 metadata: {name: small-cloud}
 spec:
   nodes: [{name: worker-1}, {name: worker-2}]
-  routers: [{name: lb, kind: lb, pool: [203.0.113.64/30, "2001:db8:203:0:113:64::/126"]}]
+  routers: [{name: lb, kind: lb, pool: [203.0.113.64/29, "2001:db8:203:0:113:64::/125"]}]
 """
 PODS = {f"shop/web-{number}": pod(f"web-{number}", f"worker-{number}", app="web") for number in (1, 2)}
 
 
-def balanced(mode: str) -> Object:
+def balanced(mode: str, name: str = "", policy: str = "Local", app: str = "web") -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "name": mode,
+            "name": name or mode,
             "namespace": "shop",
             "annotations": {"mininetes.io/load-balancer-mode": mode},
         },
         "spec": {
             "type": "LoadBalancer",
             "ipFamilyPolicy": "RequireDualStack",
-            "externalTrafficPolicy": "Local",
-            "selector": {"app": "web"},
+            "externalTrafficPolicy": policy,
+            "selector": {"app": app},
             "ports": [
                 {"name": "http", "port": 80, "targetPort": 8080},
                 {"name": "udp", "port": 81, "protocol": "UDP", "targetPort": 8081},
@@ -149,3 +150,43 @@ def test_a_udp_client_moves_on_with_the_pod(cluster: Cluster, mode: str, family:
         back = cluster.apply([PODS[first]])
         assert back.ready.ready, back.ready.missing
     assert {ask() for _ in range(3)} == {second}
+
+
+def test_a_rolling_update_disrupts_nobody(cluster: Cluster) -> None:
+    """ "should not have connectivity disruption during rolling update with externalTrafficPolicy=Cluster",
+    and Local: pods that end go on serving for longer than the balancer needs to find out."""
+    ending = {"preStop": {"sleep": {"seconds": 5}}}
+    probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1}
+    container = {**PODS["shop/web-1"]["spec"]["containers"][0], "lifecycle": ending, "readinessProbe": probe}
+    rolled: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "rolled", "namespace": "shop"},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": "rolled"}},
+            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {"metadata": {"labels": {"app": "rolled"}}, "spec": {"containers": [container]}},
+        },
+    }
+    made = [
+        rolled,
+        balanced("vip", "rolled-local", "Local", "rolled"),
+        balanced("proxy", "rolled-any", "Cluster", "rolled"),
+    ]
+    applied = cluster.apply(made)
+    assert applied.ready.ready, applied.ready.missing
+    streams = [
+        {"from": "ext/client", "to": address(cluster, name, family), "port": port, "rate": 10, **http}
+        for name, family in (("rolled-local", 4), ("rolled-any", 6))
+        for port, http in (("80/tcp", {"http": "/hostname"}), ("81/udp", {}))
+    ]
+    load = cluster.start_load(streams)
+    changes.restart(cluster, "Deployment", "rolled", "shop")
+    changes.wait_rolled_out(cluster, "Deployment", "rolled", "shop", 60)
+    ready = cluster.wait_ready()
+    assert ready.ready, ready.missing
+    report = cluster.stop_load(load, 100)
+    assert report["outcomes"] == {"connected": report["sent"]}, report["lost"]
+    assert len(report["answers"]) > 2, "both the old and the new pods answered"
+    assert cluster.delete(made).ready.ready

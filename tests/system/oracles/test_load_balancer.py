@@ -215,22 +215,25 @@ def test_the_address_comes_and_goes_with_the_type(shop: Cluster, mode: str) -> N
         shop.patch("Service", "typed", "shop", {"spec": {"type": "ClusterIP"}})
         settled(shop)
         assert shop.get("Service", "typed", "shop")["status"]["loadBalancer"] == {}
-        for family, protocol in KINDS[:2]:
-            port = "80/tcp" if protocol == "TCP" else "81/udp"
-            assert shop.probe("ext/client", given[family], port)["outcome"] == "dropped"
-            inner = shop.probe("shop/client", "svc/shop/typed", port, family=family)
-            assert inner["outcome"] == "connected"
+        family, port = {"vip": (4, "80/tcp"), "proxy": (6, "81/udp")}[mode]
+        assert shop.probe("ext/client", given[family], port)["outcome"] == "dropped"
+        inner = shop.probe("shop/client", "svc/shop/typed", port, family=family)
+        assert inner["outcome"] == "connected"
 
 
 @MODES
 def test_affinity_reaches_through_the_balancer(shop: Cluster, mode: str) -> None:
-    """ "should have session affinity work for LoadBalancer service": one client, one node, one endpoint."""
+    """ "should have session affinity work", "should be able to switch session affinity"."""
     with temporary(shop, balanced("sticky", mode, sessionAffinity="ClientIP")):
         for family, protocol in KINDS:
             reports = [knock(shop, "ext/client", "sticky", family, protocol) for _ in range(12)]
             assert {report["outcome"] for report in reports} == {"connected"}
             assert len({answered for report in reports for answered in report["endpoints"]}) == 1
             assert len({source for report in reports for source in report["sourceSeen"]}) == 1
+        shop.patch("Service", "sticky", "shop", {"spec": {"sessionAffinity": "None"}})
+        settled(shop)
+        spread = knock(shop, "ext/client", "sticky", 4, "TCP", count=30)
+        assert set(spread["endpoints"]) == set(HOMES)
 
 
 @MODES
@@ -240,11 +243,11 @@ def test_source_ranges_are_kept_to(shop: Cluster, mode: str) -> None:
     with temporary(shop, balanced("guarded", mode, loadBalancerSourceRanges=ranges)):
         for family, protocol in KINDS:
             assert knock(shop, "ext/client", "guarded", family, protocol)["outcome"] == "connected"
-        for family, protocol in KINDS[:2]:
-            refused = knock(shop, "ext/server", "guarded", family, protocol)
-            assert refused["outcome"] == "dropped"
-            assert not refused.get("rejections")
-            assert knock(shop, "ext/server", f"any-{mode}", family, protocol)["outcome"] == "connected"
+        family, protocol = {"vip": (6, "UDP"), "proxy": (4, "TCP")}[mode]
+        refused = knock(shop, "ext/server", "guarded", family, protocol)
+        assert refused["outcome"] == "dropped"
+        assert not refused.get("rejections")
+        assert knock(shop, "ext/server", f"any-{mode}", family, protocol)["outcome"] == "connected"
 
 
 @MODES
@@ -273,11 +276,18 @@ def test_a_node_that_is_excluded_takes_no_part(shop: Cluster) -> None:
 
 def test_without_node_ports_packets_can_still_be_passed_on(shop: Cluster) -> None:
     free = {"allocateLoadBalancerNodePorts": False}
+    """ "should be able to create LoadBalancer Service without NodePort and change it"."""
     with temporary(shop, balanced("bare", "vip", **free), balanced("bare-proxy", "proxy", **free)):
         assert not any("nodePort" in port for port in shop.get("Service", "bare", "shop")["spec"]["ports"])
         for family, protocol in KINDS:
             assert knock(shop, "ext/client", "bare", family, protocol)["outcome"] == "connected"
         assert shop.get("Service", "bare-proxy", "shop")["status"]["loadBalancer"] == {}
+        for name in ("bare", "bare-proxy"):
+            shop.patch("Service", name, "shop", {"spec": {"allocateLoadBalancerNodePorts": True}})
+        settled(shop)
+        for name in ("bare", "bare-proxy"):
+            assert all(port["nodePort"] for port in shop.get("Service", name, "shop")["spec"]["ports"])
+            assert knock(shop, "ext/client", name, 4, "TCP", count=8)["outcomes"] == {"connected": 8}
 
 
 def test_nodes_see_the_checks_come_from_the_balancer(shop: Cluster) -> None:
