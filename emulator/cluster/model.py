@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from emulator.api.selectors import Selector
 from emulator.cluster.wiring import IPAddress, IPNetwork, PodPort, Wiring
 
 
@@ -137,6 +138,67 @@ class Service:
     """The nodes that the topology's load balancer sends new connections to."""
 
 
+class Direction(StrEnum):
+    """Which traffic of a pod a policy rules; as `policyTypes` writes it."""
+
+    INGRESS = "Ingress"
+    EGRESS = "Egress"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPort:
+    """Destination ports that a rule allows."""
+
+    protocol: Protocol
+    port: int | str | None
+    """A number, the name of a container port of the destination pod, or None: every port of the protocol."""
+    end_port: int | None = None
+    """The last port of a range that begins at `port`, which is then a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPeer:
+    """Who is at the other end: pods that two selectors choose, or a range of addresses.
+
+    Either `block` is given, or at least one selector. `pods` None is every pod of the namespaces;
+    `namespaces` None is the policy's own namespace alone.
+    """
+
+    pods: Selector | None = None
+    namespaces: Selector | None = None
+    block: IPNetwork | None = None
+    excepts: tuple[IPNetwork, ...] = ()
+    """Parts of `block` that are not meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """Traffic that is allowed: with any of the peers, to any of the ports."""
+
+    peers: tuple[PolicyPeer, ...] = ()
+    """None at all: everybody, also beyond the cluster."""
+    ports: tuple[PolicyPort, ...] = ()
+    """None at all: every port of every protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """A NetworkPolicy. A pod that `pods` selects is isolated in each of `directions`."""
+
+    ref: Ref
+    pods: Selector
+    """Among the pods of the policy's namespace; the empty selector is all of them."""
+    directions: frozenset[Direction]
+    ingress: tuple[PolicyRule, ...] = ()
+    egress: tuple[PolicyRule, ...] = ()
+
+    def rules(self, direction: Direction) -> tuple[PolicyRule, ...]:
+        """What is allowed in that direction; rules of a direction that the policy does not rule count not."""
+        if direction not in self.directions:
+            return ()
+        return self.ingress if direction is Direction.INGRESS else self.egress
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node's changing part; its fixed part is `Wiring.node(name)`."""
@@ -156,3 +218,5 @@ class ClusterState:
     services: tuple[Service, ...] = ()
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Labels of each namespace."""
+    policies: tuple[NetworkPolicy, ...] = ()
+    """In the order of namespaces and names."""

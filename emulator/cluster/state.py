@@ -24,6 +24,7 @@ from emulator.cluster.model import (
     ServiceType,
     TrafficPolicy,
 )
+from emulator.cluster.policies import network_policies
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.targets import healthy_nodes
 from emulator.cluster.wiring import IPAddress, Wiring
@@ -49,6 +50,7 @@ def state_of(snapshot: Snapshot) -> ClusterState:
             obj["metadata"]["name"]: dict(obj["metadata"].get("labels") or {})
             for obj in snapshot.all("Namespace")
         },
+        policies=tuple(network_policies(snapshot.all("NetworkPolicy"))),
     )
 
 
