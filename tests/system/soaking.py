@@ -29,7 +29,7 @@ WORKLOADS = 10
 SERVICES = 20
 NODES = ("worker-1", "worker-2", "worker-3")
 REPLICAS = 2
-SLACK = 1.5
+SLACK = 2.5
 """Seconds around a request in which the oracle's word may have been another: news travel."""
 PATIENCE = 5.0
 """Seconds after which a request counts as dropped."""

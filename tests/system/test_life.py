@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from emulator import Cluster
-from emulator.api.objects import JsonObject
 from emulator.cluster.pods import is_ready
-from emulator.network.names import netns_path
 from emulator.scenario import changes
 from tests.system.hygiene import assert_clean, inside
-
-AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.47"
-ENOUGH = 30
-"""Connections after which one of two endpoints that was never chosen has a probability of 1e-9."""
+from tests.system.living import (
+    announce_end,
+    answers,
+    apply,
+    container,
+    count_flows,
+    deployment,
+    endpoints,
+    everywhere,
+    gone,
+    is_running,
+    netns_exists,
+    pod,
+    pods_of,
+    service,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,87 +53,6 @@ def space(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     apply(cluster, pod(name, "client", "worker-1"))
     yield name
     done = cluster.delete([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
-    assert done.ready.ready, done.ready.missing
-
-
-def apply(cluster: Cluster, *objects: JsonObject) -> None:
-    done = cluster.apply(list(objects))
-    assert done.ready.ready, done.ready.missing
-
-
-def container(*more: str, **fields: Any) -> JsonObject:
-    args = ["netexec", "--http-port=8080", "--udp-port=8081", *more]
-    return {"name": "main", "image": AGNHOST, "args": args, **fields}
-
-
-def pod(
-    where: str, name: str, node: str, app: str = "", *, more: Sequence[str] = (), grace: int = 0, **spec: Any
-) -> JsonObject:
-    spec = {
-        "nodeName": node,
-        "terminationGracePeriodSeconds": grace,
-        "containers": [container(*more)],
-        **spec,
-    }
-    metadata = {"name": name, "namespace": where, "labels": {"app": app or name}}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def service(where: str, name: str, app: str = "", *ports: JsonObject, **spec: Any) -> JsonObject:
-    """80/tcp and 81/udp unless said otherwise, in both families."""
-    usual = (
-        {"name": "http", "port": 80, "targetPort": 8080},
-        {"name": "udp", "port": 81, "protocol": "UDP", "targetPort": 8081},
-    )
-    fields = {"selector": {"app": app or name}, "ipFamilyPolicy": "RequireDualStack"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": where},
-        "spec": {**fields, "ports": list(ports) or [dict(port) for port in usual], **spec},
-    }
-
-
-def deployment(where: str, name: str, replicas: int, **spec: Any) -> JsonObject:
-    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container()], **spec}}
-    body = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}
-    metadata = {"name": name, "namespace": where}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": body}
-
-
-def answers(
-    cluster: Cluster, source: str, target: str, port: str, *, count: int = ENOUGH, family: int = 4
-) -> set[str]:
-    """The names of the pods that answered; every request was answered."""
-    report = cluster.probe(source, target, port, count=count, family=family, timeout=5)
-    assert report["outcomes"] == {"connected": count}, report
-    return {place.rpartition("/")[2] for place in report["endpoints"]}
-
-
-def everywhere(cluster: Cluster, where: str, name: str, wanted: set[str]) -> None:
-    """Both ports, in both families, are served by exactly these pods."""
-    for family in (4, 6):
-        for port in ("80/tcp", "81/udp"):
-            found = answers(cluster, f"{where}/client", f"svc/{where}/{name}", port, family=family)
-            assert found == wanted, (family, port)
-
-
-def endpoints(cluster: Cluster, where: str, name: str, port: str = "") -> dict[str, list[int]]:
-    """The ready addresses of the Service's slices of IPv4, by the pod's name, with their port numbers."""
-    found: dict[str, list[int]] = {}
-    for piece in cluster.get("EndpointSlice", None, where, f"kubernetes.io/service-name={name}"):
-        if piece["addressType"] != "IPv4":
-            continue
-        ports = [p["port"] for p in piece.get("ports") or () if port in ("", p.get("name"))]
-        for endpoint in piece["endpoints"] or () if ports else ():
-            if endpoint["conditions"]["ready"]:
-                found.setdefault(endpoint["targetRef"]["name"], []).extend(ports)
-    return {name: sorted(ports) for name, ports in found.items()}
-
-
-def gone(cluster: Cluster, *names: tuple[str, str]) -> None:
-    objects = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": w, "name": n}} for w, n in names]
-    done = cluster.delete(objects)
     assert done.ready.ready, done.ready.missing
 
 
@@ -203,6 +133,34 @@ def test_granular_checks_services_should_update_endpoints(cluster: Cluster, spac
     everywhere(cluster, space, "net", {"netserver-1", "netserver-2"})
 
 
+def test_readiness_that_comes_and_goes(cluster: Cluster, space: str) -> None:
+    """A pod whose probe fails gets no new requests and can be reached at its own address still."""
+    probe = {"exec": {"command": ["test", "-e", "/tmp/fine"]}, "periodSeconds": 1, "failureThreshold": 1}
+    flapping = pod(space, "flapping", "worker-2", "web", containers=[container(readinessProbe=probe)])
+    cluster.apply([service(space, "web"), pod(space, "steady", "worker-3", "web"), flapping], timeout=0.1)
+    for ready in (True, False):
+        word = "touch" if ready else "rm -f"
+        until(lambda: is_running(cluster, space, "flapping"), 20)
+        done = cluster.exec(f"{space}/flapping", ["sh", "-c", f"{word} /tmp/fine"])
+        assert done.exit_code == 0, done.stderr
+        cluster.wait_for(
+            "Pod", "flapping", space, lambda p, ready=ready: p is not None and is_ready(p) is ready, 20
+        )
+        if ready:
+            assert cluster.wait_ready().ready
+            everywhere(cluster, space, "web", {"steady", "flapping"})
+        else:
+            until(lambda: endpoints(cluster, space, "web") == {"steady": [8080, 8081]}, 20)
+            load = [
+                {"from": f"{space}/client", "to": f"svc/{space}/web", "port": "80/tcp", "http": "/hostname"}
+            ]
+            report = cluster.stop_load(cluster.start_load(load), 10)
+            assert report["outcomes"] == {"connected": report["sent"]}
+            assert answers(cluster, f"{space}/client", f"{space}/flapping", "8080/tcp", count=1) == {
+                "flapping"
+            }
+
+
 def test_service_endpoints_latency_should_not_be_very_high(cluster: Cluster, space: str) -> None:
     """[sig-network] Service endpoints latency should not be very high [Conformance].
 
@@ -247,30 +205,7 @@ def test_rules_that_somebody_deletes_are_put_back(cluster: Cluster, space: str) 
     assert answers(cluster, *asked, count=3) == {"web"}
 
 
-def count_flows(cluster: Cluster, bridge: str) -> int:
-    lines = inside(cluster, "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", bridge).splitlines()
-    return sum("cookie=" in line for line in lines)
-
-
-def until(holds: Callable[[], bool], seconds: float) -> None:
-    """Look again until `holds`. Each look asks a process, which is pause enough."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not so after {seconds:g} s"
-
-
-def netns_exists(cluster: Cluster, place: str) -> bool:
-    """Whether the pod has a network namespace still."""
-    return netns_path(place).name in inside(cluster, "ls", str(netns_path(place).parent)).split()
-
-
 # -- pods that end ---------------------------------------------------------------------------------
-
-
-def announce_end(cluster: Cluster, where: str, name: str) -> None:
-    """Delete a pod without waiting for its end."""
-    cluster._client.delete("Pod", name, where)
-    cluster.wait_for("Pod", name, where, lambda p: p is not None and "deletionTimestamp" in p["metadata"])
 
 
 @pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
@@ -369,8 +304,3 @@ def test_a_rolling_update_under_load_loses_nothing(cluster: Cluster, space: str)
     assert set(report["answers"]) <= names
     assert set(report["answers"]) & {name for name, _ in after}
     assert cluster.get("Service", "web", space)["spec"]["clusterIPs"] == spec["clusterIPs"]
-
-
-def pods_of(cluster: Cluster, where: str, app: str) -> set[tuple[str, str]]:
-    found = cluster.get("Pod", None, where, f"app={app}")
-    return {(one["metadata"]["name"], one["status"]["podIP"]) for one in found}

@@ -10,7 +10,7 @@ import pytest
 from emulator import Cluster
 from emulator.cluster.pods import is_ready, node_name
 from tests.system.hygiene import inside
-from tests.system.test_life import answers, apply, deployment, everywhere, pod, service
+from tests.system.living import answers, apply, deployment, everywhere, pod, service
 
 
 @pytest.fixture

@@ -175,3 +175,48 @@ def test_only_the_difference_is_sent() -> None:
     second = switch.begin(after)
     assert second is not None
     assert len(second.flows) == len(diff(before, after).remove)
+
+
+def in_force(program: Any) -> tuple[Switch, Connection]:
+    connection = Connection()
+    switch = Switch(connection, 7, 0)
+    transaction = switch.begin(program)
+    assert transaction is not None
+    switch.on_barrier(confirm(transaction))
+    switch.finish(transaction, program, 1.0)
+    connection.sent.clear()
+    return switch, connection
+
+
+def test_missing_flows_are_added_again_and_nothing_is_cleared() -> None:
+    program = compile_cluster(state("single-node"))["n1"]
+    switch, connection = in_force(program)
+    switch.ask_for_count()
+    assert connection.sent
+    assert switch.on_count(len(program))
+    assert switch.begin(program) is None
+    assert not switch.on_count(len(program) - 1)
+    again = switch.begin(program)
+    assert again is not None
+    assert len(again.flows) == len(program)
+    assert switch.installed is not None, "so no message clears the switch"
+
+
+def test_flows_too_many_are_replaced_by_the_program() -> None:
+    program = compile_cluster(state("single-node"))["n1"]
+    switch, _ = in_force(program)
+    assert not switch.on_count(len(program) + 1)
+    assert switch.installed is None
+    again = switch.begin(program)
+    assert again is not None
+    assert len(again.flows) == len(program)
+
+
+def test_a_count_that_comes_during_a_change_says_nothing() -> None:
+    program = compile_cluster(state("single-node"))["n1"]
+    switch, connection = in_force(program)
+    switch.begin(program.without("hairpin"))
+    connection.sent.clear()
+    switch.ask_for_count()
+    assert not connection.sent
+    assert switch.on_count(0)
