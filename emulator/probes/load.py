@@ -142,7 +142,7 @@ class Load:
         self._ending = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._pacers: list[asyncio.Task[None]] = []
-        # Loads that follow each other, too: a hundred datagrams a second would need three minutes to come round.
+        # Loads that follow each other, too: at a hundred datagrams a second it takes minutes to come round.
         begin = int(time.time() * 100) % len(_PORTS)
         self._ports = cycle([*_PORTS[begin:], *_PORTS[:begin]])
         self._enough: int | None = None
