@@ -58,7 +58,9 @@ def learning(view: NodeView, service: Service, port: ServicePort, endpoint: Endp
         return ()
     family = endpoint.address.version
     client = source_field(family)
-    about = f"{port.id}/{endpoint.address}/{endpoint.port}"
+    seconds = min(service.affinity_seconds, LONGEST_IDLE)
+    # A flow that is learned again keeps its first idle timeout: another time is another memory.
+    about = f"{port.id}/{endpoint.address}/{endpoint.port}/{seconds}"
     cookie = cookie_of(Ref("Affinity", service.ref.namespace, about), view.bridge.datapath_id)
     conditions: tuple[Term | Bits, ...] = (*ip(family), SERVICE, client.part(0, client.bits - 1))
     found = (
@@ -66,7 +68,6 @@ def learning(view: NodeView, service: Service, port: ServicePort, endpoint: Endp
         load(ENDPOINT_PORT, endpoint.port),
         load(REMEMBERED, 1),
     )
-    seconds = min(service.affinity_seconds, LONGEST_IDLE)
     return (Learn(AFFINITY, 200, seconds, cookie, conditions, found),)
 
 

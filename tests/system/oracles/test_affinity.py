@@ -106,9 +106,19 @@ def test_62_also_a_client_from_outside(shop: Cluster, family: int, port: str) ->
 def test_62_for_three_hours_unless_said_otherwise(shop: Cluster, family: int) -> None:
     ask(shop, "shop/client", "sticky", family, "80/tcp", count=1)
     ask(shop, "shop/client", "short-lived", family, "80/tcp", count=1)
-    learned = memories(shop, 1, bare(pod_address(shop, "client", family)))
-    assert any("idle_timeout=10800," in line for line in learned)
-    assert any("idle_timeout=60," in line for line in learned)
+    client = bare(pod_address(shop, "client", family))
+    assert _times(shop, client) >= {10800, 60}
+    longer = {"spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 70}}}}
+    shop.patch("Service", f"short-lived-v{family}", "shop", longer)
+    assert shop.wait_ready().ready
+    ask(shop, "shop/client", "short-lived", family, "80/tcp", count=1)
+    assert _times(shop, client) >= {10800, 70}
+
+
+def _times(cluster: Cluster, client: str) -> set[int]:
+    """For how many seconds worker-1 remembers a client, in each case."""
+    found = (re.search(r"idle_timeout=(\d+)", line) for line in memories(cluster, 1, client))
+    return {int(time[1]) for time in found if time}
 
 
 def test_63_the_window_slides_and_ends(shop: Cluster) -> None:

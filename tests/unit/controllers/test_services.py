@@ -281,6 +281,13 @@ def test_each_endpoint_has_a_cookie_of_its_own_and_keeps_it() -> None:
     assert {m.cookie for flow in flows(ENDPOINT_DNAT, less) for m in learned(flow)} < cookies
 
 
+def test_another_time_is_another_memory() -> None:
+    """A learned flow keeps the idle timeout that it began with."""
+    short, long = (service("web", 20, endpoints([HERE]), affinity=seconds) for seconds in (60, 61))
+    cookies = [{m.cookie for f in flows(ENDPOINT_DNAT, web) for m in learned(f)} for web in (short, long)]
+    assert not cookies[0] & cookies[1]
+
+
 def test_a_switch_counts_to_65535_seconds() -> None:
     web = service("web", 20, endpoints([HERE]), affinity=86_400)
     assert {m.idle_timeout for flow in flows(ENDPOINT_DNAT, web) for m in learned(flow)} == {65_535}

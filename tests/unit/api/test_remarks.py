@@ -1,0 +1,35 @@
+"""What is accepted, and still worth a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.api.remarks import remarks
+
+
+def service(annotations: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": "web", "annotations": annotations or {}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def remembered(seconds: int) -> dict[str, Any]:
+    return service(
+        sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": seconds}}
+    )
+
+
+def test_most_objects_are_not_remarkable() -> None:
+    assert remarks({"kind": "Pod"}) == ()
+    assert remarks(service()) == ()
+    assert remarks(remembered(65_535)) == ()
+    assert remarks(service({"service.kubernetes.io/topology-mode": "Disabled"})) == ()
+
+
+def test_a_switch_remembers_18_hours() -> None:
+    (remark,) = remarks(remembered(86_400))
+    assert remark.startswith("Service web: spec.sessionAffinityConfig.clientIP.timeoutSeconds: ")
+
+
+def test_topology_mode_is_told_to_have_no_effect() -> None:
+    (remark,) = remarks(service({"service.kubernetes.io/topology-mode": "Auto"}))
+    assert "has no effect here" in remark
