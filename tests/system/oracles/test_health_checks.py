@@ -176,6 +176,28 @@ def test_52_a_node_that_goes_is_unhealthy_and_alive(web: Cluster, family: int) -
     assert ask(web, "ext/client", address, HEALTHZ, "/metrics").status == 404
 
 
+def test_52_a_node_that_is_being_deleted_is_unhealthy_and_serves(web: Cluster) -> None:
+    """A finalizer holds the deletion up; the node's pods leave with it, and no later test has any there."""
+    address = node_address(web, "worker-3", 4)
+
+    def said() -> tuple[int, int]:
+        paths = ("/healthz", "/livez")
+        healthz, livez = (ask(web, "ext/client", address, HEALTHZ, path).status for path in paths)
+        return healthz, livez
+
+    node: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker-3"}}
+    web.patch("Node", "worker-3", "", {"metadata": {"finalizers": ["example.com/wait"]}})
+    assert said() == (200, 200)
+    web.delete([node])
+    assert "deletionTimestamp" in web.get("Node", "worker-3")["metadata"]
+    assert said() == (503, 200)
+    served = web.probe("ext/client", "node/worker-2", f"{NODE_PORT}/tcp", family=4)
+    assert served["outcome"] == "connected"
+    web.patch("Node", "worker-3", "", {"metadata": {"finalizers": None}})
+    assert web.apply([node]).ready.ready
+    assert said() == (200, 200)
+
+
 def test_51_should_fail_health_check_node_port_if_there_are_only_terminating_endpoints(web: Cluster) -> None:
     """[sig-network] Services: 503 when the node's last endpoint terminates, which yet still serves."""
     assert web.delete([pod("web-1b", "worker-1")]).ready.ready
