@@ -87,8 +87,9 @@ class Engine:
         self._health_checks = HealthChecks(self.store, self.wiring, self.pulse)
         names = [node.name for node in self.wiring.nodes]
         self._proxies = Proxies(self.store, names, self.programming, self.pulse)
-        self._proxied_version = 0
-        """The last version at which an object changed that proxies tell of over HTTP."""
+        self._proxied_version = 1
+        """The last version at which an object changed that proxies tell of over HTTP. They tell of nothing
+        before they have looked once, also after a restart."""
         self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
