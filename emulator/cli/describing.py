@@ -12,6 +12,7 @@ from emulator.cli.columns import selector_text, service_ports
 from emulator.cli.digging import dig
 from emulator.cli.naming import named_objects
 from emulator.cli.podtext import pod_status
+from emulator.cli.routing import ingress_lines, rule_lines
 from emulator.cli.tables import age, pairs, render
 from emulator.cli.terminal import Terminal
 from emulator.scenario.cluster import LiveCluster
@@ -309,11 +310,13 @@ _HEADS: dict[str, Callable[[JsonObject], Lines]] = {
     "Pod": _pod_head,
     "Service": _service_head,
     "Node": _node_head,
+    "Ingress": lambda ingress: list(ingress_lines(ingress)),
     **dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), _workload_head),
 }
 _BODIES: dict[str, Callable[[LiveCluster, JsonObject], Iterable[str]]] = {
     "Pod": _pod_body,
     "Service": _service_body,
     "Node": _node_body,
+    "Ingress": rule_lines,
     **dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), _nothing),
 }

@@ -308,3 +308,37 @@ def test_a_topology_is_no_manifest(command: str, invoke: Invoke) -> None:
     assert result.exit_code == 2
     assert f"{topology}:3:7: Topology three-node: a Topology is no manifest" in result.stderr
     assert "mininetes up FILE" in result.stderr
+
+
+def test_describe_ingress_shows_what_is_behind_each_path(invoke: Invoke, cluster: FakeCluster) -> None:
+    cart = {"service": {"name": "cart", "port": {"number": 80}}}
+    lost = {"service": {"name": "lost", "port": {"name": "http"}}}
+    bucket = {"resource": {"kind": "Bucket", "name": "pictures"}}
+    paths = [
+        {"path": "/cart", "pathType": "Prefix", "backend": cart},
+        {"path": "/lost", "pathType": "Exact", "backend": lost},
+        {"path": "/pics", "pathType": "Prefix", "backend": bucket},
+    ]
+    spec = {
+        "ingressClassName": "haproxy",
+        "tls": [{"hosts": ["a.example"], "secretName": "cert"}],
+        "rules": [{"host": "a.example", "http": {"paths": paths}}],
+    }
+    error = {"port": 80, "protocol": "TCP", "error": "mininetes.io/ServiceNotFound"}
+    status = {"loadBalancer": {"ingress": [{"ip": "203.0.113.65", "ports": [error]}]}}
+    named = {"name": "shop", "namespace": "shop"}
+    cluster.add({"kind": "Ingress", "metadata": named, "spec": spec, "status": status})
+    ports = [{"name": "http", "port": 80}, {"name": "other", "port": 81}]
+    cluster.add({"kind": "Service", "metadata": {**named, "name": "cart"}, "spec": {"ports": ports}})
+    labels = {"kubernetes.io/service-name": "cart"}
+    endpoints = [{"addresses": [f"10.244.1.{n}"], "conditions": {"ready": n != 9}} for n in range(5, 10)]
+    slice_ports = [{"name": "http", "port": 8080}, {"name": "other", "port": 8081}]
+    metadata = {**named, "name": "cart-1", "labels": labels}
+    cluster.add({"kind": "EndpointSlice", "metadata": metadata, "ports": slice_ports, "endpoints": endpoints})
+    text = invoke("describe", "ingress", "shop", "-n", "shop").stdout
+    assert "Ingress Class:  haproxy" in text
+    assert "Errors:         mininetes.io/ServiceNotFound" in text
+    assert "cert for a.example" in text
+    assert "cart:80 (10.244.1.5:8080,10.244.1.6:8080,10.244.1.7:8080 + 1 more...)" in text
+    assert 'lost:http (<error: services "lost" not found>)' in text
+    assert "Bucket pictures (not supported here)" in text
