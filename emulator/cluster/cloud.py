@@ -8,7 +8,7 @@ The addresses that Services hold stand in their status, so nothing is kept that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,14 +51,44 @@ class _Source:
 
 def load_balancers(snapshot: Snapshot, now: datetime) -> Iterator[Change]:
     """Give addresses out and take them back."""
-    services = tuple(snapshot.objects.get("Service", {}).values())  # those that came first are served first
-    taken = {address: _name(service) for service in services for address in held(service)}
+    services = _services(snapshot)
+    taken = _taken(services)
     for service in services:
         spec, metadata = service["spec"], service["metadata"]
         if spec.get("type") != "LoadBalancer" or "deletionTimestamp" in metadata:
             yield from _release(snapshot, service, now)
         elif is_ours(service):
             yield from _sync(snapshot, service, taken, now)
+
+
+def pending(snapshot: Snapshot) -> tuple[str, ...]:
+    """What a user would want to know who has just applied a Service that gets no address."""
+    services = _services(snapshot)
+    taken = _taken(services)
+    found = []
+    for service in services:
+        if service["spec"].get("type") != "LoadBalancer" or held(service):
+            continue
+        why = f"nobody here serves loadBalancerClass {service['spec'].get('loadBalancerClass')}"
+        if is_ours(service):
+            try:
+                source = _source(snapshot)
+                _mode(service, source)
+                _addresses(service, source, taken)
+                continue
+            except _PendingError as reason:
+                why = str(reason)
+        found.append(f"Service {_name(service)} has no external address: {why}")
+    return tuple(found)
+
+
+def _services(snapshot: Snapshot) -> tuple[JsonObject, ...]:
+    """In the order of their creation: who came first is served first."""
+    return tuple(snapshot.objects.get("Service", {}).values())
+
+
+def _taken(services: Iterable[JsonObject]) -> dict[IPAddress, str]:
+    return {address: _name(service) for service in services for address in held(service)}
 
 
 def is_ours(service: JsonObject) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from emulator.api.objects import Key
 from emulator.api.store import Store
 from emulator.cluster.admission import Admission
+from emulator.cluster.cloud import pending
 from emulator.cluster.dns.addon import cluster_dns, internet_resolver_of
 from emulator.cluster.dns.internet import InternetNames
 from emulator.cluster.ingress.status import complaints
@@ -179,8 +180,9 @@ class Engine:
             pass
         missing = tuple(self._missing())
         failing = tuple(failing_pods(self.store.list("Pod")))
-        remarks = (*complaints(self.snapshot(), datetime.now(UTC)), *self.proxies.refused())
-        return Readiness(not missing, missing, failing, loop.time() - started, self.impossible, remarks)
+        snapshot = self.snapshot()
+        told = (*pending(snapshot), *complaints(snapshot, datetime.now(UTC)), *self.proxies.refused())
+        return Readiness(not missing, missing, failing, loop.time() - started, self.impossible, told)
 
     def snapshot(self) -> Snapshot:
         """All objects, now."""

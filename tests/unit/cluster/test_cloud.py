@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emulator.api.objects import JsonObject
-from emulator.cluster.cloud import CLASS, CLEANUP, MODE
+from emulator.cluster.cloud import CLASS, CLEANUP, MODE, pending
 from emulator.cluster.plan import wire
 from emulator.cluster.topology import FAMILIES, parse_topology
 
@@ -127,6 +127,20 @@ def test_without_a_load_balancer_it_stays_pending_and_says_why() -> None:
     assert reason == "SyncLoadBalancerFailed"
     assert "topology three-node has no load balancer" in message
     assert "finalizers" not in lab.get("Service", "web")["metadata"]
+
+
+def test_who_applies_is_told_what_stays_without_an_address() -> None:
+    lab = Lab()
+    lab.apply(balanced("web"), balanced("other", loadBalancerClass="example.com/internal-vip"))
+    web, other = pending(lab.snapshot())
+    assert web.startswith("Service default/web has no external address: topology three-node has no load bal")
+    assert other.endswith(
+        "/other has no external address: nobody here serves loadBalancerClass example.com/internal-vip"
+    )
+    cloudy = vpc()
+    cloudy.apply(balanced("web"), balanced("late", loadBalancerIP="203.0.113.65"))
+    (late,) = pending(cloudy.snapshot())
+    assert "203.0.113.65 is the address of default/web already" in late
 
 
 def test_another_class_is_left_alone() -> None:
