@@ -155,7 +155,7 @@ dump
 py net.get('shop/web-1-0').cmd('echo from python')
 """
     said = lab(sandbox, "prompt", script)["said"]
-    assert "ext/client ext/server fabric internet n1" in said
+    assert "ext/client ext/dns ext/server fabric internet n1" in said
     assert said.count("PING 10.244.1.3") == 3
     assert said.count("1 packets transmitted, 1 received") == 2
     assert said.count("100% packet loss") == 1
