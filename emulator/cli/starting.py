@@ -28,6 +28,8 @@ def start(
         cluster.detach()
         seconds = time.monotonic() - started
         summary = _summary(cluster)
+    for warning in cluster.warnings:
+        session.terminal.warn(warning)
     remark(session.terminal, ready)
     insist(session.terminal, ready, timeout)
     session.terminal.out(f"{summary} ready in {seconds:.1f}s")

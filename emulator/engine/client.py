@@ -37,6 +37,8 @@ class Cluster:
     def __init__(self, box: sandbox.Sandbox) -> None:
         self.sandbox = box
         """The namespaces it lives in, for tests that look behind the scenes."""
+        self.warnings: tuple[str, ...] = ()
+        """What was said of the objects that it was started with."""
         self._client = Client(box.socket)
 
     @classmethod
@@ -67,7 +69,7 @@ class Cluster:
         try:
             cluster._expect_engine(timeout)
             if manifests:
-                cluster.apply(manifests, timeout=timeout)
+                cluster.warnings = cluster.apply(manifests, timeout=timeout).warnings
         except BaseException:
             cluster.down()
             raise

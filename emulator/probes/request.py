@@ -133,7 +133,9 @@ class ProbeRequest:
         if self.packet is None and self.protocol is not Protocol.ICMP and self.target.port is None:
             raise RequestError(f"{self.protocol} to {self.target.name} needs a port")
         if self.packet is None and self.protocol is Protocol.SCTP:
-            raise RequestError("SCTP is carried, but no socket speaks it here: send `packet: {packet: sctp}`")
+            raise RequestError(
+                "SCTP is carried, but no socket speaks it here: a scenario may send `{packet: sctp}`"
+            )
         if self.http is not None and self.protocol is not Protocol.TCP:
             raise RequestError("HTTP needs a TCP port")
         if self.interval < 0 or self.exchanges < 1:

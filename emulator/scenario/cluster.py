@@ -65,6 +65,10 @@ class LiveCluster(Protocol):
     def run_dir(self) -> Path:
         """Where its logs lie while it runs."""
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was said of the objects that it was started with."""
+
     def down(self) -> None:
         """Stop it; returns when nothing is left."""
 

@@ -57,6 +57,7 @@ def report(source: str, target: str, port: str | None, outcome: str = "connected
 class FakeCluster:
     name: str = "default"
     run_dir: Path = Path("/nonexistent")
+    warnings: Sequence[str] = ()
     objects: dict[Key, JsonObject] = field(default_factory=dict)
     answer: Callable[..., JsonObject] = report
     """Makes the report of a probe from source, target and port."""

@@ -254,6 +254,11 @@ def test_up_prints_one_line(invoke: Invoke, cluster: FakeCluster) -> None:
     ) in cluster.calls
 
 
+def test_up_tells_what_is_said_of_its_objects(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.warnings = ("Service web: it is so",)
+    assert "warning: Service web: it is so\n" in invoke("up").stderr
+
+
 def test_down(invoke: Invoke, cluster: FakeCluster) -> None:
     assert invoke("down").stdout == "default stopped\n"
     assert cluster.is_down
