@@ -182,7 +182,7 @@ def test_services_serve_a_basic_endpoint_from_pods(cluster: Cluster, space: str,
         report = cluster.probe(
             f"{space}/client", f"svc/{space}/basic", f"80/{protocol.lower()}", count=30 if names else 1
         )
-        assert report["outcome"] == ("connected" if names else "rejected")
+        assert report["outcome"] == ("connected" if names else "rejected"), report
         assert set(report["endpoints"]) == {f"{space}/{name}" for name in names}
 
     pods = [server(space, name, node=f"worker-{name[-1]}", **labels) for name in ("pod1", "pod2")]
