@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from emulator import Cluster
 from tests.system.conformance.objects import (
     Object,
@@ -15,7 +13,6 @@ from tests.system.conformance.objects import (
     server,
     service,
     slices_of,
-    spec_of,
 )
 
 MIRRORED = "endpointslicemirroring-controller.k8s.io"
@@ -166,82 +163,3 @@ def test_custom_endpoints_are_mirrored(cluster: Cluster, space: str, family: int
     assert slices_of(cluster, space, "example-custom") == []
     report = cluster.probe(f"{space}/client", f"svc/{space}/example-custom", "80/tcp")
     assert report["outcome"] == "rejected"
-
-
-@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
-def test_services_serve_a_basic_endpoint_from_pods(cluster: Cluster, space: str, protocol: str) -> None:
-    """Services should serve a basic endpoint from pods [Conformance]"""
-    target = "http" if protocol == "TCP" else "http-udp"
-    labels = {"name": "endpoint-test2"}
-    basic = service(space, "basic", port(80, target, protocol=protocol), selector=labels)
-    cluster.apply([server(space, "client"), basic])
-
-    def expect(*names: str) -> None:
-        (piece,) = slices_of(cluster, space, "basic")
-        assert ready_addresses(piece) == {address_of(cluster, space, name) for name in names}
-        report = cluster.probe(
-            f"{space}/client", f"svc/{space}/basic", f"80/{protocol.lower()}", count=30 if names else 1
-        )
-        assert report["outcome"] == ("connected" if names else "rejected"), report
-        assert set(report["endpoints"]) == {f"{space}/{name}" for name in names}
-
-    pods = [server(space, name, node=f"worker-{name[-1]}", **labels) for name in ("pod1", "pod2")]
-    expect()
-    cluster.apply([pods[0]])
-    expect("pod1")
-    cluster.apply([pods[1]])
-    expect("pod1", "pod2")
-    cluster.delete([pods[0]])
-    expect("pod2")
-    cluster.delete([pods[1]])
-    expect()
-
-
-def test_services_serve_multiport_endpoints_from_pods(cluster: Cluster, space: str) -> None:
-    """Services should serve multiport endpoints from pods [Conformance]"""
-    labels = {"name": "multi-endpoint-test"}
-    both = service(space, "multi", port(80, "portname1", "p1"), port(81, "portname2", "p2"), selector=labels)
-    pods = [
-        server(space, "pod1", ports={"portname1": 100}, node="worker-1", **labels),
-        server(space, "pod2", ports={"portname2": 102}, node="worker-2", **labels),
-    ]
-    cluster.apply([server(space, "client"), both, *pods])
-    assert answered(cluster, space, "multi", 80, 4) == {"pod1"}
-    assert answered(cluster, space, "multi", 81, 4) == {"pod2"}
-    assert {
-        (p["name"], p["port"]) for piece in slices_of(cluster, space, "multi") for p in piece["ports"]
-    } == {
-        ("p1", 100),
-        ("p2", 102),
-    }
-    cluster.delete([pods[0]])
-    assert cluster.probe(f"{space}/client", f"svc/{space}/multi", "80/tcp")["outcome"] == "rejected"
-    assert answered(cluster, space, "multi", 81, 4) == {"pod2"}
-
-
-def test_services_serve_endpoints_on_same_port_and_different_protocols(
-    cluster: Cluster, space: str, family: int
-) -> None:
-    """Services should serve endpoints on same port and different protocols [Conformance]"""
-    labels = {"app": "multi-protocol"}
-    tcp, udp = port(80, "http", "tcp-port"), port(80, "http-udp", "udp-port", "UDP")
-
-    def both(*ports: Object) -> Object:
-        return service(space, "multiprotocol", *ports, selector=labels, **only(family))
-
-    def outcome(protocol: str) -> str:
-        report = cluster.probe(f"{space}/client", f"svc/{space}/multiprotocol", f"80/{protocol}")
-        assert report["outcome"] != "error", report
-        if report["outcome"] == "connected":
-            assert report["endpoints"] == {f"{space}/pod1": 1}
-        return str(report["outcome"])
-
-    cluster.apply([server(space, "client"), server(space, "pod1", node="worker-2", **labels), both(tcp, udp)])
-    assert (outcome("tcp"), outcome("udp")) == ("connected", "connected")
-    cluster.apply([both(tcp)])
-    address = spec_of(cluster, space, "multiprotocol")["clusterIP"]
-    assert outcome("tcp") == "connected"
-    assert cluster.probe(f"{space}/client", address, "80/udp")["outcome"] == "dropped"
-    cluster.apply([both(udp)])
-    assert outcome("udp") == "connected"
-    assert cluster.probe(f"{space}/client", address, "80/tcp")["outcome"] == "dropped"
