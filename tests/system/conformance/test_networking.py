@@ -229,3 +229,18 @@ def test_unready_pods_serve_when_they_are_published(cluster: Cluster, client: Cl
     assert everywhere() == {"connected"}, "it terminates, is not ready, and is published all the same"
     publish(value=False)
     assert everywhere() == {"rejected"}
+
+
+def test_same_port_and_different_protocols_of_a_load_balancer(cluster: Cluster, space: str) -> None:
+    """Services should serve endpoints on same port and different protocol for internal traffic on Type
+    LoadBalancer"""
+    ports = (port(80, "http", "tcp"), port(80, "http-udp", "udp", "UDP"))
+    balanced = service(space, "multiprotocol", *ports, selector={"app": "netserver"}, type="LoadBalancer")
+    cluster.apply([*servers(space), server(space, "client"), balanced])
+    address = spec_of(cluster, space, "multiprotocol")["clusterIP"]
+    assert outcomes(cluster, f"{space}/client", address, "80/tcp", "80/udp") == {"connected"}
+    cluster.apply(
+        [service(space, "multiprotocol", ports[0], selector={"app": "netserver"}, type="LoadBalancer")]
+    )
+    assert outcomes(cluster, f"{space}/client", address, "80/tcp") == {"connected"}
+    assert outcomes(cluster, f"{space}/client", address, "80/udp") == {"dropped"}
