@@ -229,6 +229,7 @@ def test_unready_pods_serve_when_they_are_published(cluster: Cluster, client: Cl
     assert everywhere() == {"connected"}, "it terminates, is not ready, and is published all the same"
     publish(value=False)
     assert everywhere() == {"rejected"}
+    client.delete("Pod", "slow", space, grace_seconds=0)
 
 
 def test_same_port_and_different_protocols_of_a_load_balancer(cluster: Cluster, space: str) -> None:
