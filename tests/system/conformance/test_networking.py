@@ -20,7 +20,6 @@ from tests.system.conformance.objects import (
 from tests.system.oracles.addresses import bare, node_address, of_family, pod_gateway
 
 NODES = ("worker-1", "worker-2", "worker-3")
-BOTH = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 ENOUGH = 60
 """Connections after which one of three endpoints that was never chosen has a probability of 1e-10."""
 
@@ -43,47 +42,43 @@ def node_ports(cluster: Cluster, where: str) -> dict[str, int]:
     return {p["protocol"].lower(): p["nodePort"] for p in ports}
 
 
-@BOTH
-def test_granular_checks_for_pods(cluster: Cluster, space: str, family: int, protocol: str) -> None:
+def test_granular_checks_for_pods(cluster: Cluster, space: str, family: int) -> None:
     """Networking Granular Checks: Pods should function for intra-pod communication: http, udp [Conformance]
 
     ... and for node-pod communication: http, udp [Conformance]
     """
-    pods = servers(space)
-    test_pods = [server(space, "test-container-pod", node="worker-1")]
     host = server(space, "host-test-container-pod", node="worker-2", ports={"http": 18080})
     host["spec"]["hostNetwork"] = True
-    cluster.apply([*pods, *test_pods, host])
-    number = {"tcp": "8080/tcp", "udp": "8081/udp"}[protocol]
-    for one in pods:
-        name = one["metadata"]["name"]
-        report = cluster.probe(f"{space}/test-container-pod", f"{space}/{name}", number, family=family)
-        assert report["endpoints"] == {f"{space}/{name}": 1}
-        assert report["sourceSeen"] == [bare(address_of(cluster, space, "test-container-pod", family))]
-        report = cluster.probe(f"{space}/host-test-container-pod", f"{space}/{name}", number, family=family)
-        assert report["endpoints"] == {f"{space}/{name}": 1}
-        assert report["sourceSeen"] == [bare(pod_gateway(cluster, "worker-2", family))]
-        if protocol == "tcp":
-            where = address_of(cluster, space, name, family)
+    cluster.apply([*servers(space), server(space, "test-container-pod", node="worker-1"), host])
+    sources = {
+        "test-container-pod": address_of(cluster, space, "test-container-pod", family),
+        "host-test-container-pod": pod_gateway(cluster, "worker-2", family),
+    }
+    for number in (1, 2, 3):
+        name = f"netserver-{number}"
+        where = address_of(cluster, space, name, family)
+        for source, seen in sources.items():
+            for wanted in ("8080/tcp", "8081/udp"):
+                report = cluster.probe(f"{space}/{source}", f"{space}/{name}", wanted, family=family)
+                assert report["endpoints"] == {f"{space}/{name}": 1}
+                assert report["sourceSeen"] == [bare(seen)]
             url = f"http://{f'[{where}]' if family == 6 else where}:8080/hostname"
-            for source in ("test-container-pod", "host-test-container-pod"):
-                assert cluster.exec(f"{space}/{source}", ["curl", "-s", url]).stdout == name
+            assert cluster.exec(f"{space}/{source}", ["curl", "-s", url]).stdout == name
 
 
-@BOTH
-def test_granular_checks_for_services(cluster: Cluster, space: str, family: int, protocol: str) -> None:
+def test_granular_checks_for_services(cluster: Cluster, space: str, family: int) -> None:
     """Networking Granular Checks: Services should function for pod-, node- and endpoint-Service: http, udp"""
     cluster.apply([*servers(space), server(space, "test-container-pod"), granular(space)])
     address = of_family(spec_of(cluster, space, "node-port-service")["clusterIPs"], family)
-    cluster_port = {"tcp": "80/tcp", "udp": "81/udp"}[protocol]
-    node_port = f"{node_ports(cluster, space)[protocol]}/{protocol}"
     everyone = {f"{space}/netserver-{n}" for n in (1, 2, 3)}
-    for source in (f"{space}/test-container-pod", "node/worker-1", f"{space}/netserver-1"):
-        asked = [(address, cluster_port), ("node/worker-1", node_port), ("node/worker-2", node_port)]
-        for target, number in asked:
-            report = cluster.probe(source, target, number, family=family, count=ENOUGH)
-            assert report["outcomes"] == {"connected": ENOUGH}, (source, target)
-            assert set(report["endpoints"]) == everyone, (source, target)
+    for protocol, node_port in node_ports(cluster, space).items():
+        cluster_port = {"tcp": "80/tcp", "udp": "81/udp"}[protocol]
+        for source in (f"{space}/test-container-pod", "node/worker-1", f"{space}/netserver-1"):
+            at_nodes = [(f"node/{node}", f"{node_port}/{protocol}") for node in NODES[:2]]
+            for target, number in [(address, cluster_port), *at_nodes]:
+                report = cluster.probe(source, target, number, family=family, count=ENOUGH)
+                assert report["outcomes"] == {"connected": ENOUGH}, (source, target, number)
+                assert set(report["endpoints"]) == everyone, (source, target, number)
 
 
 def test_node_ports_are_updated(cluster: Cluster, space: str, family: int) -> None:
@@ -144,23 +139,18 @@ def test_session_affinity(cluster: Cluster, client: Client, space: str, way: str
     assert answered("client-2", 15) == kept
 
 
-@pytest.mark.parametrize("label", ["service-proxy-name", "headless"])
-def test_labels_that_keep_the_proxy_away(cluster: Cluster, client: Client, space: str, label: str) -> None:
+def test_labels_that_keep_the_proxy_away(cluster: Cluster, client: Client, space: str) -> None:
     """Services should implement service.kubernetes.io/service-proxy-name; service.kubernetes.io/headless"""
     cluster.apply([*servers(space), server(space, "client"), granular(space)])
     address = spec_of(cluster, space, "node-port-service")["clusterIP"]
     asked = (cluster, f"{space}/client", address, "80/tcp", "81/udp")
     assert outcomes(*asked) == {"connected"}
-
-    def mark(value: str | None) -> None:
-        patch = {"metadata": {"labels": {f"service.kubernetes.io/{label}": value}}}
-        client.patch("Service", "node-port-service", patch, space, content_type=MERGE_PATCH)
-        assert cluster.wait_ready().ready
-
-    mark("foo-bar")
-    assert outcomes(*asked) == {"dropped"}
-    mark(None)
-    assert outcomes(*asked) == {"connected"}
+    for label in ("service-proxy-name", "headless"):
+        for value, outcome in (("foo-bar", "dropped"), (None, "connected")):
+            patch = {"metadata": {"labels": {f"service.kubernetes.io/{label}": value}}}
+            client.patch("Service", "node-port-service", patch, space, content_type=MERGE_PATCH)
+            assert cluster.wait_ready().ready
+            assert outcomes(*asked) == {outcome}
 
 
 def test_evicted_pods_are_no_endpoints(cluster: Cluster, space: str) -> None:
