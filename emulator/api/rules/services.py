@@ -142,7 +142,19 @@ def _families(spec: JsonObject) -> Iterator[Finding]:
         for field, what in (("ipFamilies", "IP families"), ("clusterIPs", "cluster IPs")):
             if len(spec.get(field) or ()) > 1:
                 detail = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
-                yield invalid((*_PATH, "ipFamilyPolicy"), spec.get("ipFamilyPolicy"), detail)
+                policy = spec.get("ipFamilyPolicy") or "SingleStack"
+                yield invalid((*_PATH, "ipFamilyPolicy"), policy, detail, "ipFamilyPolicy: PreferDualStack")
+    yield from _of_their_family(spec, families)
+
+
+def _of_their_family(spec: JsonObject, families: list[str]) -> Iterator[Finding]:
+    """Cluster IPs are of the families that stand beside them."""
+    given = spec.get("clusterIPs") or [spec.get("clusterIP") or ""]
+    for index, (value, family) in enumerate(zip(given, families, strict=False)):
+        parsed = parsed_address(value)
+        if parsed is not None and family in _FAMILIES and f"IPv{parsed.version}" != family:
+            path: Path = (*_PATH, "clusterIPs", index) if spec.get("clusterIPs") else (*_PATH, "clusterIP")
+            yield invalid(path, value, f"expected an {family} value as indicated by `ipFamilies[{index}]`")
 
 
 def _affinity(spec: JsonObject) -> Iterator[Finding]:

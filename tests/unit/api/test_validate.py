@@ -109,6 +109,13 @@ ONE_MISTAKE = [
     (SERVICE, "spec/ipFamilies", ["IPv4", "IPv4"], 'Duplicate value: "IPv4"'),
     (SERVICE, "spec/ipFamilies", ["ipv4"], 'Unsupported value: "ipv4"'),
     (SERVICE, "spec/ipFamilyPolicy", "SingleStack", "when multiple IP families are specified"),
+    (SERVICE, "spec/ipFamilyPolicy", ..., 'Invalid value: "SingleStack": must be'),
+    (
+        SERVICE,
+        "spec/clusterIP",
+        "fd00::5",
+        'spec.clusterIP: Invalid value: "fd00::5": expected an IPv4 value',
+    ),
     (SERVICE, "spec/clusterIP", "none", "must be empty, 'None', or a valid IP address"),
     (SERVICE, "spec/clusterIP", "None", "may not be set to 'None' for LoadBalancer services"),
     (SERVICE, "spec/clusterIPs", ["10.96.0.1", "10.96.0.2"], "no more than one IP for each IP family"),
