@@ -178,3 +178,12 @@ def test_host_network_pods_and_probes_by_the_kubelet(shop: Cluster, place: Place
     assert shop.probe("shop/client", "shop/host", "8080/tcp")["outcome"] == "connected"
     conditions = shop.get("Pod", "checked", "shop")["status"]["conditions"]
     assert {c["type"]: c["status"] for c in conditions}["Ready"] == "True", "its probe is answered"
+
+
+def test_names_lead_to_services_and_to_the_api_server(shop: Cluster) -> None:
+    def ask(*words: str) -> str:
+        return shop.exec("shop/client", ["curl", "-sk", "--max-time", "10", *words]).stdout
+
+    assert ask("http://web.shop/hostname") in ("web-1", "web-2")
+    assert ask("https://kubernetes.default/healthz") == "ok"
+    assert ask("-o", "/dev/null", "-w", "%{http_code}", "http://server.example.com/") == "200"
