@@ -22,6 +22,7 @@ from workloads_confinement import (
 from workloads_proxy import the_proxy_keeps_its_last_good_configuration
 from workloads_servers import (
     a_served_container_can_be_entered,
+    a_server_ends_without_its_clients,
     a_taken_port_is_refused,
     ready_means_listening,
     servers_answer,
@@ -279,6 +280,7 @@ CASES: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
         init_containers_run_in_order,
         probes_decide,
         ready_means_listening,
+        a_server_ends_without_its_clients,
         pods_stop_within_their_grace,
         volumes_are_files,
         missing_objects_are_waited_for,

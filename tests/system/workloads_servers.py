@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import time
+from pathlib import Path
 
 from workloads_bench import BUSY, NODE, Bench, address, image, shell
+
+from emulator.workloads.servers.serving import inside
 
 
 async def servers_answer(b: Bench) -> None:
@@ -142,3 +147,19 @@ async def ready_means_listening(b: Bench) -> None:
     await b.up(shell("sleep 1000", **declared), name="never")
     await b.ready("never")
     assert time.monotonic() - began < 5
+
+
+async def a_server_ends_without_its_clients(b: Bench) -> None:
+    """A client that neither asks nor leaves, as one whose own pod is gone, keeps no server from ending."""
+    web = await b.up(image("nginx"), name="web")
+    await b.up(BUSY, name="client")
+    await b.ready("web", "client")
+    with inside(Path("/run/netns/client")):
+        connection = socket.create_connection((address(web), 80), timeout=5)
+    with connection:
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(connection, b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")
+        assert (await loop.sock_recv(connection, 4096)).startswith(b"HTTP/1.1 200")
+        async with asyncio.timeout(10):
+            await b.runtime.stop(web, 0)

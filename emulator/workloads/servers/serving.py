@@ -43,7 +43,9 @@ _IPV6_RECVPKTINFO = 49
 _IPV6_PKTINFO = 50
 _PKTINFO = struct.Struct("=16si")
 _CANNOT_LISTEN_ON_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
-_GRACE = 0.0
+_GRACE = 0.001
+"""Seconds for what is under way when a server closes. aiohttp takes zero for "as long as it takes", and a
+client whose own pod is gone never says goodbye."""
 _NO_SCTP = "this machine's kernel has no SCTP sockets; packets reach the pod all the same"
 
 
