@@ -15,8 +15,9 @@ ALLOWED_WARNINGS = {
     r"(receiving|sending) [ \w]+ n\d+-up: Network is down$": "a node's wire was cut",
     r"\|netlink receive buffer overflowed$": "many interfaces came at once, and all are read anew",
     r"\|p\d+-\d+: removing policing failed: No such device$": "a pod was deleted",
-    r"\|conntrack\|WARN\|Must flush tuple using the original pre-NATed tuple$": "Open vSwitch 3.1 passes over "
-    "a connection that is to be forgotten, and is asked again (controllers/conntrack_cleanup.py)",
+    r"\|conntrack\|WARN\|Must flush tuple using the original pre-NATed tuple$": (
+        "Open vSwitch 3.1 passes over a connection that is to be forgotten, and is asked again"
+    ),
     r"ethtool command \w+ on network device p\d+-\d+ failed: No such device$": "a pod was deleted",
 }
 """Patterns of lines that `ovs-vswitchd` may log, each with its reason."""
