@@ -18,6 +18,7 @@ from ryu.ofproto import nicira_ext, ofproto_v1_3, ofproto_v1_3_parser
 from controllers.pipeline import fields as f
 from controllers.pipeline.actions import (
     Action,
+    Conjunction,
     Controller,
     Ct,
     DecTtl,
@@ -267,6 +268,8 @@ def _action(action: Action) -> Any:
             return parser.NXActionMultipath(HASH_FIELDS[by], basis, modulo, ways - 1, 0, span, to.field.ryu)
         case Resubmit(stage):
             return parser.NXActionResubmitTable(table_id=stage.number)
+        case Conjunction(number, condition, of):
+            return parser.NXActionConjunction(clause=condition - 1, n_clauses=of, id_=number)
         case Learn():
             return _learn(action)
         case Ct():

@@ -145,6 +145,20 @@ class Learn:
     """What the new flow does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Conjunction:
+    """The packet meets one of several conditions; a flow with `conj_id` decides about who meets all of them.
+
+    A flow has no other actions beside these.
+    """
+
+    id: int
+    condition: int
+    """From 1."""
+    of: int
+    """How many conditions there are: 2 at least."""
+
+
 LONGEST_IDLE = 0xFFFF
 """Seconds: OpenFlow counts them in 16 bits."""
 
@@ -163,6 +177,7 @@ Action = (
     | Multipath
     | Resubmit
     | Learn
+    | Conjunction
 )
 
 
@@ -226,6 +241,8 @@ def text(action: Action, label: Callable[[Stage], str]) -> str:
             return f"multipath({by},{basis},modulo_n,{ways},0,{to})"
         case Resubmit(stage):
             return f"resubmit(,{label(stage)})"
+        case Conjunction(number, condition, of):
+            return f"conjunction({number},{condition}/{of})"
         case Learn():
             return _learn_text(action, label)
         case Ct():

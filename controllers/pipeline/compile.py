@@ -20,6 +20,7 @@ from controllers.pipeline.features import (
     masquerade,
     nat_gateway,
     neighbours,
+    network_policy,
     node_ports,
     output,
     outward,
@@ -31,6 +32,7 @@ from controllers.pipeline.features import (
     ttl,
 )
 from controllers.pipeline.flow import Flow, FlowProgram, Flows, collect
+from controllers.pipeline.policies import NOTHING, NodePolicies, node_policies
 from controllers.pipeline.view import BalancerView, NodeView, RouterView
 from emulator.cluster.model import ClusterState, Pod, Ref, Service
 from emulator.cluster.wiring import Bridge, BridgeRole, NodePlan, PodPort, Wiring
@@ -47,6 +49,7 @@ NODE_FEATURES: tuple[Callable[[NodeView], Iterator[Flow]], ...] = (
     affinity.flows,
     node_ports.flows,
     loopback.flows,
+    network_policy.flows,
     forwarding.flows,
     masquerade.flows,
     output.node_flows,
@@ -98,21 +101,25 @@ class Compiler:
     def __init__(self) -> None:
         self._wiring: Wiring | None = None
         self._known: dict[Ref, Pod | Service] = {}
-        self._units: dict[tuple[str, Ref | None], tuple[Pod | Service | None, Flows]] = {}
+        self._policies: Mapping[str, NodePolicies] = {}
+        self._units: dict[tuple[str, Ref | None], tuple[Source, Flows]] = {}
 
     def compile(self, state: ClusterState) -> Mapping[str, FlowProgram]:
         """The program of every bridge; raises what `compile_cluster` raises."""
         if state.wiring is not self._wiring:
-            self._wiring, self._known, self._units = state.wiring, {}, {}
+            self._wiring, self._known, self._policies, self._units = state.wiring, {}, {}, {}
         pods = [pod for pod in self._recognise(state.pods) if pod.port is not None and not pod.host_network]
         services = self._recognise(settled(state.services))
         self._known = {pod.ref: pod for pod in pods} | {service.ref: service for service in services}
+        self._policies = self._recall(node_policies(state))
         nodes = {node.bridge: node for node in state.wiring.nodes}
         kept = self._units
         self._units = {}
         programs = {}
         for bridge in state.wiring.bridges:
-            recipes = _recipes(state.wiring, bridge, nodes.get(bridge.name), pods, services)
+            node = nodes.get(bridge.name)
+            policies = self._policies.get(node.name, NOTHING) if node else NOTHING
+            recipes = _recipes(state.wiring, bridge, node, pods, services, policies)
             units: dict[Hashable, Flows] = {}
             for ref, obj, recipe in recipes:
                 unit = kept.get((bridge.name, ref))
@@ -123,6 +130,11 @@ class Compiler:
             programs[bridge.name] = FlowProgram(bridge.name, bridge.datapath_id, units)
         return programs
 
+    def _recall(self, found: Mapping[str, NodePolicies]) -> Mapping[str, NodePolicies]:
+        """The nodes' policies; those that equal the last ones are replaced by them."""
+        known = self._policies
+        return {node: known[node] if known.get(node) == new else new for node, new in found.items()}
+
     def _recognise(self, objects: Iterable[Object]) -> list[Object]:
         """The objects; one that equals a known one is replaced by it, so that `is` tells what is new."""
         found: list[Object] = []
@@ -132,12 +144,21 @@ class Compiler:
         return found
 
 
-Recipe = tuple[Ref | None, Pod | Service | None, Callable[[], Iterable[Flow]]]
+POLICIES = Ref("NetworkPolicy", "", "")
+"""Names the unit of all policies of a node: they share flows."""
+
+Source = Pod | Service | NodePolicies | None
+Recipe = tuple[Ref | None, Source, Callable[[], Iterable[Flow]]]
 """A unit of a program: what it is compiled from (nothing: the bridge itself), and how."""
 
 
 def _recipes(
-    wiring: Wiring, bridge: Bridge, node: NodePlan | None, pods: Iterable[Pod], services: Iterable[Service]
+    wiring: Wiring,
+    bridge: Bridge,
+    node: NodePlan | None,
+    pods: Iterable[Pod],
+    services: Iterable[Service],
+    policies: NodePolicies,
 ) -> Iterator[Recipe]:
     if node is None:
         if wiring.balancer is not None and bridge.role is BridgeRole.LB:
@@ -153,6 +174,8 @@ def _recipes(
             yield pod.ref, pod, partial(_all, POD_FEATURES, view, pod, pod.port)
     for service in services:
         yield service.ref, service, partial(_all, SERVICE_FEATURES, view, service)
+    if policies is not NOTHING:
+        yield POLICIES, policies, partial(network_policy.policy_flows, view, policies)
 
 
 def _balancer_recipes(view: BalancerView, services: Iterable[Service]) -> Iterator[Recipe]:

@@ -161,6 +161,8 @@ ND_TLL = Field("nd_tll", 48, _mac, "ipv6_nd_tll")
 ND_RESERVED = Field("nd_reserved", 32, str, "nd_reserved")
 ND_OPTIONS_TYPE = Field("nd_options_type", 8, str, "nd_options_type")
 CT_STATE = Field("ct_state", 32, hex, "ct_state")
+CONJ_ID = Field("conj_id", 32, str, "conj_id")
+"""The conjunction that the packet was found to satisfy (conjunctive matches, ovs-fields(7))."""
 CT_MARK = Field("ct_mark", 32, hex, "ct_mark")
 REG0, REG1, REG2, REG3, REG4, REG5, REG6, REG7 = (Field(f"reg{i}", 32, hex, f"reg{i}") for i in range(8))
 XXREG2 = Field("xxreg2", 128, hex, "xxreg2")

@@ -27,7 +27,7 @@ _ORDER = {
             f.REG6, f.REG7, f.XXREG2, f.IN_PORT, f.ETH_SRC, f.ETH_DST, f.ARP_OP, f.ARP_SPA, f.ARP_TPA,
             f.ARP_SHA, f.ARP_THA, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.NW_TTL, f.TCP_DST,
             f.UDP_DST, f.SCTP_SRC, f.SCTP_DST, f.ICMP_TYPE, f.ICMP_CODE, f.ICMPV6_TYPE, f.ICMPV6_CODE,
-            f.ND_TARGET, f.TCP_FLAGS,
+            f.ND_TARGET, f.TCP_FLAGS, f.CONJ_ID,
         )
     )
 }  # fmt: skip
@@ -113,6 +113,11 @@ def transport(family: int, protocol: Protocol) -> tuple[Term, ...]:
 def to_port(family: int, protocol: Protocol, port: int) -> tuple[Term, ...]:
     """Packets to a transport port."""
     return (*transport(family, protocol), _PORT_FIELD[protocol](port))
+
+
+def to_ports(family: int, protocol: Protocol, first: int, mask: int) -> tuple[Term, ...]:
+    """Packets to the transport ports that equal `first` in the bits of `mask`."""
+    return (*transport(family, protocol), _PORT_FIELD[protocol](first, mask))
 
 
 def source_field(family: int) -> Field:

@@ -124,7 +124,7 @@ CONNTRACK_STATE = Stage(
     "Drops invalid packets, sends known connections on and new ones to the services.",
     _TYPE | _SRC | _DST | {f.IP_PROTO, f.CT_STATE, f.CT_MARK, f.SCTP_SRC, f.SCTP_DST, f.TCP_FLAGS},
     frozenset({f.REG0, f.SCTP_SRC, f.SCTP_DST}),
-    ("NodePortMark", "ServiceFrontend", "L3Forwarding"),
+    ("NodePortMark", "ServiceFrontend", "EgressRule", "L3Forwarding"),
 )
 NODE_PORT_MARK = Stage(
     20,
@@ -142,7 +142,7 @@ SERVICE_FRONTEND = Stage(
     "whether its address is masqueraded; a pod's hostPort leads to that pod.",
     _TYPE | _SRC | _DST | _PORTS | {f.REG0},
     _ENDPOINT | {f.REG0, f.REG2},
-    ("Affinity", "ServiceLB", "EndpointDNAT", "L3Forwarding"),
+    ("Affinity", "ServiceLB", "EndpointDNAT", "EgressRule"),
 )
 AFFINITY = Stage(
     22,
@@ -176,6 +176,23 @@ ENDPOINT_DNAT = Stage(
     "Commits the connection with its destination translated to the endpoint.",
     _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.NW_TTL, f.REG0, f.REG2, f.REG5},
     frozenset({f.REG0, f.REG6, f.CT_MARK, f.SCTP_DST}),
+    ("EgressRule", "L3Forwarding"),
+)
+EGRESS_RULE = Stage(
+    30,
+    "EgressRule",
+    "Lets pass what a NetworkPolicy allows a pod to send, judged after the translation of services. Answers "
+    "and known connections pass; so does a pod to itself and to its own node.",
+    _TYPE | _DST | _PORTS | {f.IN_PORT, f.CT_STATE, f.CONJ_ID, f.REG0},
+    frozenset(),
+    ("EgressDefaultRule", "L3Forwarding"),
+)
+EGRESS_DEFAULT_RULE = Stage(
+    31,
+    "EgressDefaultRule",
+    "Drops what else a pod sends that a NetworkPolicy isolates for egress.",
+    frozenset({f.IN_PORT}),
+    frozenset(),
     ("L3Forwarding",),
 )
 L3_FORWARDING = Stage(
@@ -200,7 +217,24 @@ L3_DEC_TTL = Stage(
     "Decrements the TTL of what is routed; the node's own stack does that for itself.",
     _TYPE | {f.REG0, f.REG1},
     frozenset({f.NW_TTL}),
-    ("ConntrackCommit", "Output"),
+    ("IngressRule", "ConntrackCommit", "Output"),
+)
+INGRESS_RULE = Stage(
+    50,
+    "IngressRule",
+    "Lets pass what a NetworkPolicy allows a pod to be sent, judged before its source is masqueraded. "
+    "Answers and known connections pass; so does a pod's own node, and a pod to itself.",
+    _TYPE | _SRC | _PORTS | {f.CT_STATE, f.CONJ_ID, f.REG0, f.REG1},
+    frozenset(),
+    ("IngressDefaultRule", "ConntrackCommit"),
+)
+INGRESS_DEFAULT_RULE = Stage(
+    51,
+    "IngressDefaultRule",
+    "Drops what else is sent to a pod that a NetworkPolicy isolates for ingress.",
+    frozenset({f.REG1}),
+    frozenset(),
+    ("ConntrackCommit",),
 )
 CONNTRACK_COMMIT = Stage(
     60,
@@ -244,9 +278,13 @@ STAGES: tuple[Stage, ...] = (
     SERVICE_LB,
     SERVICE_ENDPOINT,
     ENDPOINT_DNAT,
+    EGRESS_RULE,
+    EGRESS_DEFAULT_RULE,
     L3_FORWARDING,
     NEXT_HOP,
     L3_DEC_TTL,
+    INGRESS_RULE,
+    INGRESS_DEFAULT_RULE,
     CONNTRACK_COMMIT,
     SNAT,
     OUTPUT,

@@ -298,13 +298,6 @@ class _Loader:
         for kind, ignored in self._ignored.items():
             located = [one for one, _ in ignored]
             yield _notice(kind, located, f"ignored: {kind} {_names(located)} ({ignored[0][1]})")
-        for kind, fate in _NOT_YET.items():
-            pending = [located for located in self._objects if located.object["kind"] == kind]
-            if pending:
-                yield _notice(kind, pending, f"stored, but {fate}: {kind} {_names(pending)}")
-
-
-_NOT_YET = {"NetworkPolicy": "not enforced in this version"}
 
 
 def _notice(kind: str, about: Sequence[Located], message: str) -> Notice:

@@ -13,10 +13,22 @@ _TOPOLOGY_MODES = ("service.kubernetes.io/topology-mode", "service.kubernetes.io
 
 def remarks(obj: JsonObject) -> tuple[str, ...]:
     """Warnings about an object with its defaults; none for most."""
-    if obj.get("kind") != "Service":
-        return ()
-    name = obj["metadata"].get("name", "")
-    return tuple(f"Service {name}: {remark}" for remark in (*_affinity(obj), *_hints(obj)))
+    name = obj.get("metadata", {}).get("name", "")
+    match obj.get("kind"):
+        case "Service":
+            found = (*_affinity(obj), *_hints(obj))
+        case "NetworkPolicy":
+            found = tuple(_idle_rules(obj))
+        case _:
+            return ()
+    return tuple(f"{obj['kind']} {name}: {remark}" for remark in found)
+
+
+def _idle_rules(policy: JsonObject) -> Iterator[str]:
+    spec = policy.get("spec") or {}
+    for field, direction in (("ingress", "Ingress"), ("egress", "Egress")):
+        if spec.get(field) and direction not in spec.get("policyTypes", ()):
+            yield f"spec.{field}: has no effect: policyTypes does not name {direction}"
 
 
 def _affinity(service: JsonObject) -> Iterator[str]:

@@ -12,6 +12,7 @@ from emulator.cli.columns import selector_text, service_ports
 from emulator.cli.digging import dig
 from emulator.cli.naming import named_objects
 from emulator.cli.podtext import pod_status
+from emulator.cli.policytext import policy_lines
 from emulator.cli.routing import ingress_lines, rule_lines
 from emulator.cli.tables import age, pairs, render
 from emulator.cli.terminal import Terminal
@@ -253,6 +254,10 @@ def _nothing(cluster: LiveCluster, obj: JsonObject) -> Iterable[str]:  # noqa: A
     return ()
 
 
+def _policy_body(cluster: LiveCluster, policy: JsonObject) -> Iterable[str]:  # noqa: ARG001
+    return policy_lines(policy)
+
+
 def _plain(obj: JsonObject) -> Iterable[str]:
     for field, value in obj.items():
         if field not in ("apiVersion", "kind", "metadata"):
@@ -318,5 +323,6 @@ _BODIES: dict[str, Callable[[LiveCluster, JsonObject], Iterable[str]]] = {
     "Service": _service_body,
     "Node": _node_body,
     "Ingress": rule_lines,
+    "NetworkPolicy": _policy_body,
     **dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), _nothing),
 }

@@ -21,7 +21,7 @@ from controllers.pipeline.tables import (
     CONNTRACK_COMMIT,
     CONNTRACK_STATE,
     CONNTRACK_ZONE,
-    L3_FORWARDING,
+    EGRESS_RULE,
     NODE_PORT_MARK,
     SNAT,
     UN_SNAT,
@@ -71,10 +71,10 @@ def _states(view: NodeView) -> Iterator[Flow]:
         reset = (*transport(family, Protocol.TCP), f.TCP_FLAGS(RESET, RESET), ct_state("+trk+new"))
         lone = match(reset, MARK_SOURCE(0))
         yield Flow(CONNTRACK_STATE, 250, lone, (), PIPELINE, "lone-reset")
-    yield Flow(CONNTRACK_STATE, 200, known, (Goto(L3_FORWARDING),), PIPELINE, "known-connection")
+    yield Flow(CONNTRACK_STATE, 200, known, (Goto(EGRESS_RULE),), PIPELINE, "known-connection")
     # A connection is new until it is answered: a first packet sent again was translated by the lookup
     # already. Looked up as a service again it would lose its masquerade, and the connection would hang.
-    again = (move(MARK_FLAGS, FLAGS), Goto(L3_FORWARDING))
+    again = (move(MARK_FLAGS, FLAGS), Goto(EGRESS_RULE))
     yield Flow(CONNTRACK_STATE, 200, translated, again, PIPELINE, "retransmitted-first-packet")
     yield Flow(
         CONNTRACK_STATE, 100, match(ct_state("+trk+new")), (Goto(NODE_PORT_MARK),), PIPELINE, "new-connection"

@@ -34,8 +34,8 @@ from controllers.pipeline.registers import (
     Source,
 )
 from controllers.pipeline.tables import (
+    EGRESS_RULE,
     ENDPOINT_DNAT,
-    L3_FORWARDING,
     SERVICE_ENDPOINT,
     SERVICE_FRONTEND,
     SERVICE_LB,
@@ -51,7 +51,7 @@ MASQUERADED: tuple[Action, ...] = (load(MASQUERADE, 1),)
 
 def flows(_view: NodeView) -> Iterator[Flow]:
     """What is for no service."""
-    yield Flow(SERVICE_FRONTEND, 0, match(), (Goto(L3_FORWARDING),), PIPELINE, "no-service")
+    yield Flow(SERVICE_FRONTEND, 0, match(), (Goto(EGRESS_RULE),), PIPELINE, "no-service")
 
 
 def service_flows(view: NodeView, service: Service) -> Iterator[Flow]:
@@ -125,7 +125,7 @@ def _translation(view: NodeView, service: Service, port: ServicePort, endpoint: 
     )
     commit = Ct(
         main_zone(view),
-        L3_FORWARDING,
+        EGRESS_RULE,
         nat=Nat("dst", endpoint.address, (endpoint.port, endpoint.port)),
         commit=True,
         mark=(load(MARK_SERVICE, 1), *MARKS, move(SERVICE, MARK_SERVICE_ID)),

@@ -140,14 +140,12 @@ def test_ignored_kinds_may_look_as_they_like(tmp_path: Path, metadata: str) -> N
     assert len(load([write(tmp_path, "a.yaml", text)]).notices) == 1
 
 
-def test_what_comes_later_is_said(tmp_path: Path) -> None:
+def test_network_policies_are_nothing_to_be_warned_of(tmp_path: Path) -> None:
     text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\n"
     text += "spec: {podSelector: {}}\n"
     manifest = load([write(tmp_path, "a.yaml", text)])
     assert len(manifest.objects) == 1
-    assert [str(notice) for notice in manifest.notices] == [
-        "stored, but not enforced in this version: NetworkPolicy deny"
-    ]
+    assert not manifest.notices
 
 
 def test_the_same_object_twice_names_both_places(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from emulator.api.remarks import remarks
 
 
@@ -33,3 +35,22 @@ def test_a_switch_remembers_18_hours() -> None:
 def test_topology_mode_is_told_to_have_no_effect() -> None:
     (remark,) = remarks(service({"service.kubernetes.io/topology-mode": "Auto"}))
     assert "has no effect here" in remark
+
+
+@pytest.mark.parametrize(
+    ("spec", "warnings"),
+    [
+        ({"ingress": [{}], "policyTypes": ["Ingress"]}, ()),
+        ({"egress": [], "policyTypes": ["Ingress"]}, ()),
+        (
+            {"egress": [{}], "policyTypes": ["Ingress"]},
+            ("NetworkPolicy p: spec.egress: has no effect: policyTypes does not name Egress",),
+        ),
+        (
+            {"ingress": [{}], "policyTypes": ["Egress"]},
+            ("NetworkPolicy p: spec.ingress: has no effect: policyTypes does not name Ingress",),
+        ),
+    ],
+)
+def test_rules_that_a_policy_does_not_mean(spec: dict[str, Any], warnings: tuple[str, ...]) -> None:
+    assert remarks({"kind": "NetworkPolicy", "metadata": {"name": "p"}, "spec": spec}) == warnings

@@ -14,9 +14,14 @@ from emulator.cluster.ipam import pod_port
 from emulator.cluster.model import (
     ClusterState,
     ContainerPort,
+    Direction,
     Endpoint,
     LoadBalancerAddress,
+    NetworkPolicy,
     Pod,
+    PolicyPeer,
+    PolicyPort,
+    PolicyRule,
     Protocol,
     Ref,
     Service,
@@ -40,6 +45,22 @@ HOST_PORTS = (
     ContainerPort("http", Protocol.TCP, 8080, host_port=80),
     ContainerPort("dns", Protocol.UDP, 5353, host_port=53, host_ip="127.0.0.1"),
 )
+
+GUARD = NetworkPolicy(
+    Ref("NetworkPolicy", "shop", "guard"),
+    pods=(),
+    directions=frozenset(Direction),
+    ingress=(
+        PolicyRule((PolicyPeer(pods=()),), (PolicyPort(Protocol.TCP, "http"), PolicyPort(Protocol.SCTP, 9))),
+        PolicyRule((), (PolicyPort(Protocol.UDP, 5350, 5353),)),
+    ),
+    egress=(
+        PolicyRule((PolicyPeer(block=ip_network("10.0.0.0/8"), excepts=(ip_network("10.128.0.0/9"),)),)),
+        PolicyRule((PolicyPeer(pods=()),), (PolicyPort(Protocol.TCP, "http"), PolicyPort(Protocol.UDP, 53))),
+        PolicyRule((PolicyPeer(block=ip_network("fd00::/8")),), (PolicyPort(Protocol.SCTP, 9),)),
+    ),
+)
+"""A policy for every pod."""
 
 
 @cache
@@ -131,6 +152,7 @@ def state(topology: str) -> ClusterState:
     return ClusterState(
         wiring=plan,
         pods=(client, *web),
+        policies=(GUARD,),
         services=(
             service("web", 20, endpoints(web), node_port=30080),
             service("local", 21, endpoints(web[-1:]), node_port=30081, external=TrafficPolicy.LOCAL),

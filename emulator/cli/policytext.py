@@ -1,0 +1,69 @@
+"""NetworkPolicies in words, as kubectl describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from emulator.api.objects import JsonObject
+from emulator.cli.columns import selector_text
+
+_DIRECTIONS = (("ingress", "Ingress", "From"), ("egress", "Egress", "To"))
+_PEERS = {"From": "from", "To": "to"}
+
+
+def policy_lines(policy: JsonObject) -> Iterator[str]:
+    """The `Spec:` part of a description."""
+    spec = policy.get("spec") or {}
+    types = spec.get("policyTypes") or []
+    yield "Spec:"
+    pods = spec.get("podSelector")
+    meaning = " (Allowing the specific traffic to all pods in this namespace)"
+    yield f"  PodSelector:     {selector_text(pods) + ('' if _selects(pods) else meaning)}"
+    for field, kind, word in _DIRECTIONS:
+        if kind not in types:
+            yield f"  Not affecting {field} traffic"
+            continue
+        yield f"  Allowing {field} traffic:"
+        rules = spec.get(field) or []
+        if not rules:
+            yield f"    <none> (Selected pods are isolated for {field} connectivity)"
+        for number, rule in enumerate(rules):
+            if number:
+                yield "    ----------"
+            yield from (f"    {line}" for line in _rule(rule, word))
+    yield f"  Policy Types: {', '.join(types)}"
+
+
+def _selects(selector: JsonObject | None) -> bool:
+    return any((selector or {}).values())
+
+
+def _rule(rule: JsonObject, word: str) -> Iterator[str]:
+    ports, peers = rule.get("ports") or [], rule.get(_PEERS[word]) or []
+    if not ports:
+        yield "To Port: <any> (traffic allowed to all ports)"
+    for port in ports:
+        yield f"To Port: {_port(port)}"
+    if not peers:
+        restricted = "source" if word == "From" else "destination"
+        yield f"{word}: <any> (traffic not restricted by {restricted})"
+    for peer in peers:
+        yield f"{word}:"
+        yield from (f"  {line}" for line in _peer(peer))
+
+
+def _port(port: JsonObject) -> str:
+    number = port.get("port", "<any>")
+    last = f"-{port['endPort']}" if port.get("endPort") else ""
+    return f"{number}{last}/{port.get('protocol') or 'TCP'}"
+
+
+def _peer(peer: JsonObject) -> Iterator[str]:
+    block = peer.get("ipBlock")
+    if block is not None:
+        yield "IPBlock:"
+        yield f"  CIDR: {block.get('cidr', '')}"
+        yield f"  Except: {', '.join(block.get('except') or [])}".rstrip()
+    for title, field in (("NamespaceSelector", "namespaceSelector"), ("PodSelector", "podSelector")):
+        if peer.get(field) is not None:
+            yield f"{title}: {selector_text(peer[field])}"
