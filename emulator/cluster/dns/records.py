@@ -108,7 +108,7 @@ class _Zone:
             case "TXT" if question.lower == f"dns-version.{self.zone}":
                 return Answer(records=(Record(question.name, "TXT", f'"{SCHEMA}"', SCHEMA_TTL),))
             case "SOA" if is_apex:
-                return Answer(records=(self.soa(),))
+                return Answer(records=(replace(self.soa(), name=question.name),))
             case "NS" if is_apex:
                 return self._ns(question)
         self._items(question.lower)
