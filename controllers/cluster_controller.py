@@ -47,6 +47,8 @@ CONFIRMATION_SECONDS = 15.0
 ACKNOWLEDGEMENT_SECONDS = 5.0
 RETRY_SECONDS = 0.1
 AUDIT_SECONDS = 1.0
+ROUNDS = 2
+"""Of Open vSwitch's revalidators, after a change."""
 
 log = logging.getLogger(__name__)
 
@@ -276,10 +278,14 @@ def _let_caches_follow(switch: Switch) -> None:
     A barrier reply says that the tables have changed; packets of flows already cached follow a moment later,
     when revalidators have gone through them. They go at every change and else twice a second, so they are
     sent once more while somebody waits. All bridges share the caches.
+
+    What is waited for is the end of a round, also of one that was under way before the change: the round
+    that ends after that one began after the change.
     """
     try:
-        with unixctl.asked("revalidator/wait") as done:
-            switch.touch()
-            done()
+        for _ in range(ROUNDS):
+            with unixctl.asked("revalidator/wait") as done:
+                switch.touch()
+                done()
     except (OSError, ValueError, unixctl.ControlError) as error:
         log.warning("the datapath's caches could not be waited for: %s", error)

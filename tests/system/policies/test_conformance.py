@@ -1,0 +1,33 @@
+"""The 48 cases by name, with packets: all 72 pairs of nine pods, two ports, IPv4 and IPv6, no fixed waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system.policies.cases import CASES, Apply, Case, Delete, Expect, Label
+from tests.system.policies.conftest import Playground
+from tests.system.policies.table import expected
+
+
+def test_all_cases_are_there() -> None:
+    assert [case.number for case in CASES] == list(range(1, 49))
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+def test_without_policies_everybody_reaches_everybody(playground: Playground, protocol: str) -> None:
+    assert playground.reached(protocol) == expected(())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number}: {case.name}")
+def test_network_policy(playground: Playground, case: Case) -> None:
+    for step in case.steps:
+        match step:
+            case Apply():
+                playground.apply(step.namespace, step.name, step.spec)
+            case Delete():
+                playground.delete(step.namespace, step.name)
+            case Label():
+                playground.label(step.place, **step.labels)
+            case Expect():
+                wanted, found = expected(step.rows), playground.reached(step.protocol)
+                assert (sorted(wanted - found), sorted(found - wanted)) == ([], [])
