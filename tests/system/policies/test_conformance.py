@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.policies.cases import CASES, Apply, Case, Delete, Expect, Label
+from tests.system.policies.cases import CASES
 from tests.system.policies.conftest import Playground
+from tests.system.policies.steps import Apply, Case, Delete, Expect, Label
 from tests.system.policies.table import expected
 
 
