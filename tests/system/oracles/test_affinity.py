@@ -45,7 +45,7 @@ def shop(cluster: Cluster) -> Cluster:
         for found in (
             service("plain", "web", family=family),
             sticky("sticky", family),
-            sticky("brief", family, 2),
+            sticky("brief", family, 3),
             sticky("briefest", family, 1),
             sticky("switching", family),
             sticky("short-lived", family, 60),
@@ -125,20 +125,20 @@ def test_63_the_window_slides_and_ends(shop: Cluster) -> None:
     """should have session affinity timeout work for service with type clusterIP [LinuxOnly], and
     should have session affinity timeout work for NodePort service [LinuxOnly]
 
-    Connections less than a second apart outlast their window of two; pauses of two seconds are longer than a
-    window of one, and endpoints change.
+    Connections a second apart outlast their window of three; pauses of 2.6 seconds are longer than a window
+    of one (a switch looks for what has expired twice a second), and endpoints change.
     """
 
     def steady(family: int, port: str) -> set[str]:
         own = Cluster.connect(shop.name)
-        return ask(own, "shop/client", "brief", family, port, count=6, interval=0.8)
+        return ask(own, "shop/client", "brief", family, port, count=6, interval=1)
 
     def pausing(source: str, family: int, port: str) -> set[str]:
         own = Cluster.connect(shop.name)
-        return ask(own, source, "briefest", family, port, count=3, interval=2.2)
+        return ask(own, source, "briefest", family, port, count=3, interval=2.6)
 
     def pausing_outside(source: str, node: int) -> set[str]:
-        own, pauses = Cluster.connect(shop.name), {"count": 3, "interval": 2.2}
+        own, pauses = Cluster.connect(shop.name), {"count": 3, "interval": 2.6}
         return knock(own, source, f"worker-{node}", "briefest", 4, "80/tcp", **pauses)
 
     cases = list(product((4, 6), ("80/tcp", "81/udp")))
