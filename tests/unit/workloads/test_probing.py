@@ -8,7 +8,7 @@ from emulator.workloads.probing import ProbeError, Schedule, watch
 
 
 def verdicts(outcomes: list[bool], schedule: Schedule, enough: int) -> list[tuple[bool, str]]:
-    """What is told about a container whose attempts have these outcomes, the last one for ever."""
+    """The first `enough` verdicts on attempts with these outcomes, the last one for ever."""
     told: list[tuple[bool, str]] = []
     left = list(outcomes)
     done = asyncio.Event()
@@ -29,7 +29,7 @@ def verdicts(outcomes: list[bool], schedule: Schedule, enough: int) -> list[tupl
         watching.cancel()
 
     asyncio.run(scenario())
-    return told
+    return told[:enough]
 
 
 def test_defaults_are_the_api_servers() -> None:
