@@ -73,8 +73,15 @@ def _target(question: Question) -> Place:
 
 
 def expected(asked: str | None, report: JsonObject) -> str:
-    """The expected outcome: the one asked for, else spec's, else connected."""
-    return asked or str((report.get("spec") or {}).get("outcome") or "connected")
+    """The expected outcome: the one asked for, else spec's, else connected.
+
+    Where spec leaves it to chance, each of the outcomes that it may come to is as expected.
+    """
+    spec = report.get("spec") or {}
+    outcome, possible = str(report.get("outcome")), spec.get("outcomes") or ()
+    if not asked and outcome in (*possible, "mixed") and possible:
+        return outcome
+    return asked or str(spec.get("outcome") or "connected")
 
 
 def verdict(report: JsonObject, wanted: str) -> int:
@@ -116,11 +123,20 @@ def _evidence(report: JsonObject) -> list[tuple[str, str]]:
             lines.append(("tls", _certificate(reply["certificate"])))
         lines.append(("http", f"{reply.get('status')} {_first_line(reply.get('body', ''))}"))
     lines += [("refused", _refusal(one)) for one in report.get("rejections") or []]
+    lines += [("because", why) for why in _explained(report)]
     if report.get("milliseconds"):
         lines.append(("took", f"{report['milliseconds'].get('median', 0):.1f} ms"))
     lines += [("error", f"{text} ({count}×)") for text, count in (report.get("errors") or {}).items()]
     lines += [("note", str(note)) for note in report.get("notes") or []]
     return lines
+
+
+def _explained(report: JsonObject) -> list[str]:
+    """Why it was dropped or refused, if that is what Kubernetes says."""
+    spec, outcome = report.get("spec") or {}, report.get("outcome")
+    if outcome == "connected" or outcome not in (spec.get("outcomes") or (spec.get("outcome"),)):
+        return []
+    return [str(spec["explanation"])] if spec.get("explanation") else []
 
 
 def _counted(places: JsonObject) -> str:

@@ -15,6 +15,7 @@ from emulator.cluster.snapshot import Snapshot, controller_of
 from emulator.cluster.state import headless_services, state_of
 from emulator.engine.naming import resolver_of
 from emulator.engine.plumbing import netns_of
+from emulator.engine.specifying import spec_of
 from emulator.engine.targets import Directory, UnknownPlaceError
 from emulator.network.cables import HOST_INTERFACE
 from emulator.network.names import netns_path
@@ -67,7 +68,8 @@ async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> Jso
         raise bad_request(str(error)) from error
     except UnknownPlaceError as error:
         raise ApiError(404, "NotFound", str(error)) from error
-    report = observation.as_json()
+    spec = spec_of(chart.directory.state, question.source, observation, body)
+    report = observation.as_json(spec)
     for seen in report["seen"]:
         owner = chart.directory.owner(ip_address(seen["source"]))
         if owner:

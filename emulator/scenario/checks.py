@@ -8,6 +8,7 @@ from typing import Any
 
 from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import Place, parse_place, parse_port, place_of_url
+from emulator.oracle.answer import Code
 from emulator.probes.checks import check_of
 from emulator.probes.packets import packet_of
 from emulator.probes.request import RequestError
@@ -19,7 +20,6 @@ from emulator.verdict.expectation import Expectation, Spread
 from emulator.verdict.outcome import EXPECTABLE
 
 _OUTCOMES = tuple(outcome.value for outcome in EXPECTABLE)
-_NO_ORACLE = "the reason of an outcome cannot be checked yet: there is no oracle of what Kubernetes says"
 
 
 def read_check(reader: Reader, namespace: str) -> list[Check]:
@@ -78,9 +78,6 @@ def _probes(reader: Reader, namespace: str) -> list[Check]:
     for name in ("from", "to"):
         if name not in reader and reader.is_mapping and not (name == "to" and names_host):
             reader.document.complain(reader.path, f"{name} is missing")
-    if "because" in reader:
-        reader.raw("because")
-        reader.complain("because", _NO_ORACLE, "leave it out", at_key=True)
     sources = _places(reader, "from", namespace)
     targets = _places(reader, "to", namespace) or ([host] if host else [])
     port = _port(reader, "port")
@@ -164,12 +161,26 @@ def _expectation(reader: Reader, namespace: str) -> Expectation:
     sees = _sees(reader, namespace)
     return Expectation(
         outcome=Outcome(reader.one_of("outcome", _OUTCOMES, Outcome.CONNECTED)),
+        because=_because(reader, namespace),
         sees=sees,
         endpoints=_spread(reader, namespace) if "endpoints" in reader else None,
         captures=tuple(_capture(item, namespace) for item in reader.each("captures")),
         response=_mapping_of(reader, "response", ("status", "body")),
         fields=reader.mapping("report"),
     )
+
+
+def _because(reader: Reader, namespace: str) -> str:
+    """An object, or one of the oracle's codes."""
+    text = reader.take("because", str, "")
+    if not text or text in set(Code):
+        return text
+    key = key_named(text, namespace)
+    if key is None:
+        codes = ", ".join(code.value for code in Code)
+        reader.complain("because", f"{text!r} is no reason: write KIND/NAMESPACE/NAME, or one of {codes}")
+        return ""
+    return str(key)
 
 
 _SEEN = ("source", "sourcePort", "destination", "destinationPort", "ttl", "at", "count")

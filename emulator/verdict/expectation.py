@@ -40,6 +40,8 @@ class Expectation:
     """What a probe should find. Empty fields claim nothing."""
 
     outcome: Outcome = Outcome.CONNECTED
+    because: str = ""
+    """The reason, of those that spec gives: an object, `NetworkPolicy/shop/deny-all`, or a code."""
     sees: Mapping[str, Any] = field(default_factory=dict)
     """Fields of every `seen` entry; a `source` may be a place, which means one of its addresses."""
     endpoints: Spread | None = None
@@ -62,6 +64,8 @@ def compare(expected: Expectation, report: Report, addresses: Mapping[str, froze
     if len(report.get("checks") or ()) != len(expected.captures):
         return Finding(Verdict.ERROR, ("the claims about captured packets were not answered",))
     reasons = [*_outcome(expected, outcome, report)]
+    if not reasons and expected.because:
+        reasons += _because(expected, report)
     if not reasons:
         reasons += _sees(expected, report, addresses)
         reasons += _endpoints(expected.endpoints, report) if expected.endpoints else ()
@@ -86,6 +90,21 @@ def _outcome(expected: Expectation, outcome: Outcome, report: Report) -> Iterabl
         yield f"expected all {expected.outcome}, was {told}"
     else:
         yield f"expected {expected.outcome}, was {outcome}"
+
+
+def _because(expected: Expectation, report: Report) -> Iterable[str]:
+    """The right outcome for the wrong reason is not what was expected."""
+    spec = report.get("spec")
+    if not spec:
+        yield f"because {expected.because}: spec has no answer for such a probe"
+    elif expected.outcome.value not in (spec.get("outcomes") or (spec.get("outcome"),)):
+        yield f"because {expected.because}: spec says {spec.get('outcome')}, for {_said(spec)}"
+    elif expected.because not in (spec.get("because") or ()):
+        yield f"{expected.outcome}, but not because of {expected.because}: {_said(spec)}"
+
+
+def _said(spec: Mapping[str, Any]) -> str:
+    return str(spec.get("explanation") or "; ".join(spec.get("reasons") or ()) or "no reason")
 
 
 def _sees(expected: Expectation, report: Report, addresses: Mapping[str, frozenset[str]]) -> Iterable[str]:

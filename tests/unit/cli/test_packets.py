@@ -150,3 +150,27 @@ def test_capture_writes_a_file(invoke: Invoke, cluster: FakeCluster) -> None:
     assert invoke("capture", "shop/web-1", "-w", "x.pcapng", "--for", "1s").exit_code == 0
     assert cluster.calls[-1][2]["seconds"] == 1.0
     assert cluster.calls[-1][2]["file"] is not None
+
+
+def test_probe_tells_why_it_was_dropped(invoke: Invoke, cluster: FakeCluster) -> None:
+    spec = {"outcome": "dropped", "reasons": ["a", "isolated"], "explanation": "isolated"}
+    cluster.answer = answering("dropped", spec=spec)
+    assert "because    isolated\n" in invoke("probe", "shop/web-1", "shop/web-2").stdout
+    cluster.answer = answering("rejected", spec=spec)
+    assert "because" not in invoke("probe", "shop/web-1", "shop/web-2").stdout, "that is not the reason"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"), [("connected", 0), ("dropped", 0), ("mixed", 0), ("rejected", 1)]
+)
+def test_probe_takes_either_outcome_where_it_is_left_to_chance(
+    outcome: str, code: int, invoke: Invoke, cluster: FakeCluster
+) -> None:
+    spec = {
+        "outcome": "mixed",
+        "outcomes": ["connected", "dropped"],
+        "reasons": [],
+        "explanation": "isolated",
+    }
+    cluster.answer = answering(outcome, spec=spec)
+    assert invoke("probe", "shop/web-1", "shop/web-2").exit_code == code

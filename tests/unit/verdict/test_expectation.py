@@ -112,3 +112,30 @@ def test_worst() -> None:
     assert worst([]) is Verdict.PASS
     assert worst([Verdict.PASS, Verdict.SKIP]) is Verdict.PASS
     assert worst([Verdict.FAIL, Verdict.ERROR, Verdict.PASS]) is Verdict.ERROR
+
+
+SPEC = {
+    "outcome": "dropped",
+    "reasons": ["it met Service/shop/db", "isolated for ingress by NetworkPolicy/shop/deny-all"],
+    "explanation": "isolated for ingress by NetworkPolicy/shop/deny-all",
+    "because": ["NetworkPolicy/shop/deny-all", "ingress-isolated"],
+}
+
+
+@pytest.mark.parametrize(
+    ("because", "spec", "verdict", "reason"),
+    [
+        ("NetworkPolicy/shop/deny-all", SPEC, Verdict.PASS, ""),
+        ("ingress-isolated", SPEC, Verdict.PASS, ""),
+        ("Service/shop/db", SPEC, Verdict.FAIL, "dropped, but not because of Service/shop/db: isolated for"),
+        ("ingress-isolated", SPEC | {"outcome": "connected"}, Verdict.FAIL, "spec says connected"),
+        ("ingress-isolated", None, Verdict.FAIL, "spec has no answer"),
+    ],
+)
+def test_the_right_outcome_for_the_wrong_reason_fails(
+    because: str, spec: dict[str, Any] | None, verdict: Verdict, reason: str
+) -> None:
+    expected = Expectation(Outcome.DROPPED, because=because)
+    finding = judge(expected, outcome="dropped", outcomes={"dropped": 1}, spec=spec)
+    assert finding.verdict is verdict
+    assert reason in "".join(finding.reasons)
