@@ -37,7 +37,10 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Packets": {
         "probe": "Send real traffic and say what became of it.",
+        "trace": "Follow a packet through the flow tables, there and back.",
         "capture": "Capture packets at any place.",
+        "flows": "List installed flows by stage, with their owners.",
+        "diff": "Compare installed flows with what was computed.",
     },
     "Files and machine": {
         "validate": "Check files: manifests, topologies, scenarios.",

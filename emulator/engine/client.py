@@ -20,6 +20,7 @@ from emulator.api.client import MERGE_PATCH, Client, ClusterUnreachableError
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.cluster.places import MACHINES, parse_place
+from emulator.engine.inspecting import Inspecting
 from emulator.engine.manifests import Manifests, read, settled
 from emulator.engine.readiness import Readiness
 from emulator.engine.results import Applied, ClusterNotFound, Finished
@@ -31,7 +32,7 @@ _INTERRUPTIBLE = ("env", "--default-signal=INT")
 """Before a command in the sandbox: what leads there ignores Ctrl-C, and the command would inherit that."""
 
 
-class Cluster:
+class Cluster(Inspecting):
     """A running cluster. Timeouts are in seconds; `namespace=None` means all of them."""
 
     def __init__(self, box: sandbox.Sandbox) -> None:

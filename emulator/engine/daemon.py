@@ -162,6 +162,10 @@ class Engine:
         if self.network_built:
             await asyncio.to_thread(self._network.reconnect)
 
+    def redial(self) -> None:
+        """Have all bridges dial their controller again: each is given its whole program anew. Blocks."""
+        self._network.reconnect()
+
     def miss_controller(self) -> None:
         """It no longer follows the changes: what it said last may not hold, and will be said again."""
         self._controllers -= 1

@@ -18,7 +18,9 @@ from emulator.engine import probing
 from emulator.engine.capturing import capture
 from emulator.engine.daemon import Engine
 from emulator.engine.entering import place_argv
+from emulator.engine.flowtables import FlowTables
 from emulator.engine.loading import Loads
+from emulator.engine.tracing import Tracer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PREFIX = "/mininetes/v1"
@@ -34,6 +36,9 @@ def make_front(engine: Engine) -> web.Application:
     app.router.add_get(f"{_PREFIX}/follow", routes.follow)
     app.router.add_post(f"{_PREFIX}/programmed", routes.programmed)
     app.router.add_post(f"{_PREFIX}/probe", routes.probe)
+    app.router.add_post(f"{_PREFIX}/trace", routes.trace)
+    app.router.add_post(f"{_PREFIX}/flows", routes.flows)
+    app.router.add_post(f"{_PREFIX}/drift", routes.drift)
     app.router.add_post(f"{_PREFIX}/capture", routes.capture)
     app.router.add_post(f"{_PREFIX}/loads", routes.start_load)
     app.router.add_delete(f"{_PREFIX}/loads/{{name}}", routes.stop_load)
@@ -48,6 +53,8 @@ class _Routes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._loads = Loads()
+        self._tracer = Tracer()
+        self._tables = FlowTables(engine, self._tracer)
 
     @property
     def notice_controller(self) -> Any:
@@ -100,6 +107,18 @@ class _Routes:
         """Send real traffic."""
         body, engine = await _body(request), self._engine
         return web.json_response(await probing.probe(engine.snapshot(), body, engine.workshop))
+
+    async def trace(self, request: web.Request) -> web.Response:
+        """Where the flow tables take a packet."""
+        return web.json_response(await self._tracer.answer(self._engine.snapshot(), await _body(request)))
+
+    async def flows(self, request: web.Request) -> web.Response:
+        """What the switches hold."""
+        return web.json_response(await self._tables.flows(await _body(request)))
+
+    async def drift(self, request: web.Request) -> web.Response:
+        """How that differs from what is computed; with `heal`, what is left once it has been put right."""
+        return web.json_response(await self._tables.drift(await _body(request)))
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         """Packets as they pass, a JSON value a line."""

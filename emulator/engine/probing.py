@@ -61,7 +61,7 @@ async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> Jso
     try:
         chart = Map.of(snapshot)
         checks = [check_of(check) for check in body.get("checks") or ()]
-        question = _Question.of(snapshot, chart, body)
+        question = Question.of(snapshot, chart, body)
         asking = sender.probe(question.request(), chart.sites, workshop, checks, question.complete)
         observation = await asking
     except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:
@@ -81,11 +81,16 @@ async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> Jso
 
 def request_in(snapshot: Snapshot, chart: Map, body: JsonObject) -> ProbeRequest:
     """What the words of a request mean, names aside. Raises PlaceError, RequestError, UnknownPlaceError."""
-    return _Question.of(snapshot, chart, body).request()
+    return Question.of(snapshot, chart, body).request()
+
+
+def question_of(snapshot: Snapshot, chart: Map, body: JsonObject) -> Question:
+    """What the words of a request ask. Raises PlaceError and UnknownPlaceError."""
+    return Question.of(snapshot, chart, body)
 
 
 @dataclass(slots=True)
-class _Question:
+class Question:
     """A probe as it is asked for; where its target is a name, what has been found of that."""
 
     snapshot: Snapshot
@@ -96,7 +101,7 @@ class _Question:
     lookups: tuple[Lookup, ...] = ()
 
     @classmethod
-    def of(cls, snapshot: Snapshot, chart: Map, body: JsonObject) -> _Question:
+    def of(cls, snapshot: Snapshot, chart: Map, body: JsonObject) -> Question:
         """Read the ends. Raises PlaceError and UnknownPlaceError."""
         namespace = str(body.get("namespace") or "default")
         source = chart.directory.site_of(parse_place(body["from"], namespace))

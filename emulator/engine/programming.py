@@ -32,6 +32,8 @@ class Programming:
         self._pulse = pulse
         self.resource_version = 0
         self.bridges: dict[str, BridgeProgram] = {}
+        self.acknowledged = 0
+        """How often the controller has spoken."""
         self.errors: tuple[str, ...] = ()
         self.processes: frozenset[int] = frozenset()
         """The switch processes that have confirmed it; one that died has taken its flows along."""
@@ -46,6 +48,7 @@ class Programming:
             for name, b in body["bridges"].items()
         }
         self.resource_version = int(body["resourceVersion"])
+        self.acknowledged += 1
         self.bridges.update(bridges)
         self.errors = tuple(str(error) for error in body.get("errors", ()))
         self.processes = frozenset(int(process) for process in body.get("processes", ()))

@@ -141,6 +141,17 @@ class LiveCluster(Protocol):
     ) -> JsonObject:
         """Send real traffic; the answer is the `Probe` contract."""
 
+    def trace(
+        self, source: str, target: str, port: str | None = None, *, family: int | None = None
+    ) -> JsonObject:
+        """Where the installed flows take a connection; the answer is the `Trace` contract."""
+
+    def flows(self, node: str | None = None) -> Sequence[JsonObject]:
+        """The installed flows, with owners."""
+
+    def drift(self, node: str | None = None, *, heal: bool = False) -> JsonObject:
+        """How they differ from what is computed."""
+
     def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
         """Begin a steady load and return its id."""
 

@@ -1,0 +1,131 @@
+"""What the switches hold, against what is computed; and putting it right."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controllers.pipeline.flow import FlowProgram
+from emulator.api.errors import ApiError
+from emulator.api.objects import JsonObject
+from emulator.cluster.state import state_of
+from emulator.engine.tracing import Tracer
+from emulator.verdict import installed
+from emulator.verdict.installed import Drift
+from emulator.verdict.trace.legend import Legend
+
+if TYPE_CHECKING:
+    from emulator.engine.daemon import Engine
+
+_OFCTL = ("ovs-ofctl", "-O", "OpenFlow13", "--no-names")
+HEAL_SECONDS = 30.0
+
+
+class FlowTables:
+    """Answers about installed flows."""
+
+    def __init__(self, engine: Engine, tracer: Tracer) -> None:
+        self._engine = engine
+        self._tracer = tracer
+
+    async def flows(self, body: JsonObject) -> JsonObject:
+        """Answer `POST /mininetes/v1/flows`: the flows of a node or router, or of all."""
+        legends = self._legends(body.get("node"))
+        found: list[installed.Flow] = []
+        for bridge, legend in legends.items():
+            dump = await _run(*_OFCTL, "dump-flows", bridge)
+            found += sorted(
+                installed.flows(bridge, dump, legend),
+                key=lambda flow: (flow.table, -flow.priority, flow.match),
+            )
+        items = [flow.as_json() for flow in found]
+        return {"apiVersion": "mininetes.io/v1", "kind": "FlowList", "items": self._placed(items)}
+
+    async def drift(self, body: JsonObject) -> JsonObject:
+        """Answer `POST /mininetes/v1/drift`; with `heal`, switches get their whole programs anew before."""
+        found = await self._compare(body.get("node"))
+        healed: list[JsonObject] = []
+        if body.get("heal") and found:
+            before = found
+            found = await self._heal(float(body.get("timeout") or HEAL_SECONDS))
+            healed = [one.as_json() for one in before if one not in found]
+        return {
+            "apiVersion": "mininetes.io/v1",
+            "kind": "Drift",
+            "items": self._placed([one.as_json() for one in found]),
+            "healed": self._placed(healed),
+        }
+
+    async def _heal(self, seconds: float) -> tuple[Drift, ...]:
+        """A switch that dials its controller again is given everything anew, in one bundle.
+
+        Each bridge comes by itself, so whoever has been acknowledged is compared again until nothing differs.
+        """
+        engine = self._engine
+        await asyncio.to_thread(engine.redial)
+        found: tuple[Drift, ...] = ()
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    said = engine.programming.acknowledged
+                    found = await self._compare(None)
+                    if not found:
+                        break
+                    await engine.pulse.until(lambda said=said: engine.programming.acknowledged != said)  # type: ignore[misc]
+        except TimeoutError:
+            found = await self._compare(None)
+        return found
+
+    async def _compare(self, node: str | None) -> tuple[Drift, ...]:
+        found: list[Drift] = []
+        for bridge, legend in self._legends(node).items():
+            dump = await _run(*_OFCTL, "dump-flows", bridge)
+            found += installed.drift(bridge, await _differences(dump, legend.program), legend)
+        return tuple(found)
+
+    def _legends(self, node: str | None) -> Mapping[str, Legend]:
+        legends = self._tracer.legends(state_of(self._engine.snapshot()))
+        if node is None:
+            return legends
+        places = {bridge.place: bridge.name for bridge in self._engine.wiring.bridges}
+        name = next((places[place] for place in _meant(node) if place in places), node)
+        if name not in legends:
+            known = ", ".join(place.removeprefix("node/") for place in places)
+            raise ApiError(404, "NotFound", f"no switch {node!r}; there are {known}")
+        return {name: legends[name]}
+
+    def _placed(self, items: list[JsonObject]) -> list[JsonObject]:
+        """With the place of each bridge."""
+        places = {bridge.name: bridge.place.removeprefix("node/") for bridge in self._engine.wiring.bridges}
+        return [{"node": places[item["bridge"]], **item} for item in items]
+
+
+def _meant(node: str) -> Iterable[str]:
+    return node, f"node/{node}", f"router/{node}"
+
+
+async def _differences(dump: str, program: FlowProgram) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        held, wanted = await asyncio.to_thread(_write, Path(folder), dump, program)
+        # 2 says that they differ.
+        return await _run(*_OFCTL, "diff-flows", held, wanted, fine=(0, 2))
+
+
+def _write(folder: Path, dump: str, program: FlowProgram) -> tuple[str, str]:
+    held, wanted = folder / "installed", folder / "computed"
+    held.write_text(installed.installed_text(dump, program))
+    wanted.write_text(installed.computed_text(program))
+    return str(held), str(wanted)
+
+
+async def _run(*argv: str, fine: tuple[int, ...] = (0,)) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, problem = await process.communicate()
+    if process.returncode not in fine:
+        raise ApiError(503, "ServiceUnavailable", f"{argv[0]}: {problem.decode().strip()}")
+    return out.decode()

@@ -1,0 +1,44 @@
+"""What a client asks about flow tables."""
+
+from __future__ import annotations
+
+from emulator.api.client import Client
+from emulator.api.objects import JsonObject
+
+
+class Inspecting:
+    """The part of a cluster's client that looks into switches; `_client` speaks to the engine."""
+
+    _client: Client
+
+    def trace(
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        namespace: str = "default",
+        family: int | None = None,
+    ) -> JsonObject:
+        """Where the installed flows take a new connection and its answer; the answer is the `Trace` contract.
+
+        Raises ApiError (404, 400).
+        """
+        body = {"from": source, "to": target, "port": port, "namespace": namespace, "family": family}
+        given = {field: value for field, value in body.items() if value is not None}
+        answer: JsonObject = self._client.request("POST", "/mininetes/v1/trace", given)
+        return answer
+
+    def flows(self, node: str | None = None) -> list[JsonObject]:
+        """The installed flows of a node or router (None: of all), with owners. Raises ApiError 404."""
+        answer: JsonObject = self._client.request("POST", "/mininetes/v1/flows", {"node": node})
+        found: list[JsonObject] = answer["items"]
+        return found
+
+    def drift(self, node: str | None = None, *, heal: bool = False) -> JsonObject:
+        """Flows that are missing, too many or altered; with `heal`, those left after switches were put right.
+
+        The answer is `{"kind": "Drift", "items": [...], "healed": [...]}`. Raises ApiError.
+        """
+        answer: JsonObject = self._client.request("POST", "/mininetes/v1/drift", {"node": node, "heal": heal})
+        return answer

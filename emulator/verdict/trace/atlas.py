@@ -1,0 +1,245 @@
+"""What lies behind every port: how a packet gets from bridge to bridge, read from the plan of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from emulator.cluster.model import ClusterState, Pod, ServicePort
+from emulator.cluster.wiring import (
+    HOST_OFPORT,
+    TUNNEL_OFPORT,
+    UPLINK_OFPORT,
+    Bridge,
+    ExternalHost,
+    IPAddress,
+    LinuxRouter,
+    NodePlan,
+    Port,
+    PortRole,
+)
+from emulator.verdict.trace.packet import Ends, Packet
+
+VXLAN_PORT = 4789
+
+
+class NoSuchSenderError(LookupError):
+    """Nothing there that could send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A packet comes into a bridge."""
+
+    bridge: Bridge
+    ofport: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A packet comes to the network stack of a place, which has these addresses."""
+
+    place: str
+    addresses: tuple[IPAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """A packet is wrapped in VXLAN by one node's stack, for another."""
+
+    near: NodePlan
+    far: NodePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A packet comes to a router that is a Linux stack, and has no flow tables."""
+
+    router: LinuxRouter
+
+
+@dataclass(frozen=True, slots=True)
+class Nowhere:
+    """A packet leaves by a port, and nobody takes it."""
+
+    why: str
+
+
+Onward = Entry | Stack | Tunnel | Router | Nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A stack that can send: where its packets come in, and with which addresses."""
+
+    place: str
+    entry: Entry
+    mac: str
+    gateway_mac: str
+    addresses: tuple[IPAddress, ...]
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The plan and the pods on it, at one moment."""
+
+    state: ClusterState
+
+    @cached_property
+    def _pods(self) -> dict[tuple[str, int], Pod]:
+        nodes = {node.name: node.bridge for node in self.state.wiring.nodes}
+        return {(nodes[pod.node], pod.port.ofport): pod for pod in self.state.pods if pod.port is not None}
+
+    @cached_property
+    def _places(self) -> dict[str, Bridge]:
+        return {bridge.place: bridge for bridge in self.state.wiring.bridges}
+
+    def sender(self, place: str) -> Sender:
+        """The stack at a place. Raises NoSuchSenderError."""
+        wiring = self.state.wiring
+        for pod in self.state.pods:
+            if place_of_pod(pod) == place:
+                return self._pod_sender(pod)
+        for node in wiring.nodes:
+            if place == f"node/{node.name}":
+                return self._node_sender(node)
+        for bridge in wiring.bridges:
+            for port in bridge.ports:
+                host = self._external(port.peer) if port.role is PortRole.EXTERNAL else None
+                if host is not None and port.peer == place:
+                    addresses = tuple(interface.ip for interface in host.addresses)
+                    return Sender(place, Entry(bridge, port.ofport), host.mac, host.gateway_mac, addresses)
+                if port.role is PortRole.CHECKER and port.peer == place and wiring.balancer is not None:
+                    balancer = wiring.balancer
+                    return Sender(
+                        place,
+                        Entry(bridge, port.ofport),
+                        balancer.mac,
+                        balancer.gateway_mac,
+                        balancer.addresses,
+                    )
+        raise NoSuchSenderError(f"a trace cannot begin at {place}: name a pod, a node or an ext/ host")
+
+    def source_address(self, sender: Sender, destination: IPAddress) -> IPAddress:
+        """The address that its stack chooses, as its routes say. Raises NoSuchSenderError."""
+        family = destination.version
+        own = [address for address in sender.addresses if address.version == family]
+        if not own:
+            raise NoSuchSenderError(f"{sender.place} has no IPv{family} address")
+        wiring = self.state.wiring
+        to_pods = any(destination in cidr for cidr in wiring.pod_cidrs if cidr.version == family)
+        tunnelled = any(port.role is PortRole.TUNNEL for port in sender.entry.bridge.ports)
+        # A node's own address comes first, its pod gateway, which pods know the way back to, last.
+        return own[-1] if to_pods and tunnelled and sender.entry.ofport == HOST_OFPORT else own[0]
+
+    def first_mac(self, sender: Sender, destination: IPAddress) -> str:
+        """Whom a stack's frame is for: a neighbour of its subnet, or its gateway."""
+        wiring = self.state.wiring
+        hosts: tuple[ExternalHost | NodePlan, ...] = (*wiring.external, *wiring.nodes)
+        mine = [host for host in hosts if host.mac == sender.mac]
+        for host in mine:
+            for other in hosts:
+                for near in host.addresses:
+                    if destination in near.network and any(destination == far.ip for far in other.addresses):
+                        return other.mac
+        return sender.gateway_mac
+
+    def beyond(self, bridge: Bridge, ofport: int, packet: Packet) -> Onward:
+        """Where a packet is after it left by a port."""
+        pod = self._pods.get((bridge.name, ofport))
+        if pod is not None:
+            return Stack(place_of_pod(pod), pod.addresses)
+        port = next((port for port in bridge.ports if port.ofport == ofport), None)
+        if port is None:
+            return Nowhere(f"{bridge.name} has no pod at port {ofport}")
+        match port.role:
+            case PortRole.HOST:
+                return Stack(port.peer, tuple(interface.ip for interface in port.peer_addresses))
+            case PortRole.TUNNEL:
+                return self._tunnel(bridge, packet)
+            case PortRole.EXTERNAL:
+                host = self._external(port.peer)
+                if host is not None and packet.eth_destination == host.mac:
+                    return Stack(port.peer, tuple(interface.ip for interface in host.addresses))
+                return Nowhere(f"{port.peer} does not answer to {packet.eth_destination}")
+            case PortRole.CHECKER:
+                balancer = self.state.wiring.balancer
+                return Stack(port.peer, balancer.addresses if balancer else ())
+        return self._neighbour(bridge, port)
+
+    def is_claimed(self, place: str, protocol: str, number: int) -> bool:
+        """Whether a port of a node's own addresses is a NodePort or a hostPort, which its bridge answers."""
+        services = (port for service in self.state.services for port in service.ports)
+        return any(_is(port, protocol, number) for port in services) or any(
+            claim.host_port == number and claim.protocol.lower() == protocol
+            for pod in self.state.pods
+            if place == f"node/{pod.node}" and not pod.host_network
+            for claim in pod.container_ports
+        )
+
+    def pod_interface(self, bridge: Bridge, ofport: int) -> str:
+        """The name of the port that a pod hangs on; its number when there is no pod."""
+        pod = self._pods.get((bridge.name, ofport))
+        return pod.port.interface if pod is not None and pod.port is not None else str(ofport)
+
+    def outer(self, tunnel: Tunnel) -> tuple[Entry, Packet]:
+        """The VXLAN packet that carries another one: where it begins, and what it is."""
+        near = self._node_sender(tunnel.near)
+        family = self.state.wiring.pod_cidrs[0].version
+        ends = [
+            next(interface.ip for interface in node.addresses if interface.version == family)
+            for node in (tunnel.near, tunnel.far)
+        ]
+        packet = Packet(
+            "udp", ends[0], ends[1], eth_source=near.mac, eth_destination=self.first_mac(near, ends[1])
+        ).with_ends(Ends(ends[0], 49152, ends[1], VXLAN_PORT))
+        return near.entry, packet
+
+    def tunnel_end(self, node: NodePlan) -> Entry:
+        """Where unwrapped packets come in."""
+        return Entry(self.state.wiring.bridge(node.bridge), TUNNEL_OFPORT)
+
+    # -- parts -----------------------------------------------------------------------------------------
+
+    def _pod_sender(self, pod: Pod) -> Sender:
+        node = self.state.wiring.node(pod.node)
+        if pod.port is None:
+            return self._node_sender(node)
+        entry = Entry(self.state.wiring.bridge(node.bridge), pod.port.ofport)
+        return Sender(place_of_pod(pod), entry, pod.port.mac, pod.port.gateway_mac, pod.addresses)
+
+    def _node_sender(self, node: NodePlan) -> Sender:
+        addresses = (*(interface.ip for interface in node.addresses), *node.pod_gateways)
+        entry = Entry(self.state.wiring.bridge(node.bridge), HOST_OFPORT)
+        return Sender(f"node/{node.name}", entry, node.mac, node.default_gateway_mac, addresses)
+
+    def _external(self, place: str) -> ExternalHost | None:
+        hosts = (host for host in self.state.wiring.external if place == f"ext/{host.name}")
+        return next(hosts, None)
+
+    def _tunnel(self, bridge: Bridge, packet: Packet) -> Onward:
+        nodes = {node.vtep_mac: node for node in self.state.wiring.nodes}
+        near = next(node for node in self.state.wiring.nodes if node.bridge == bridge.name)
+        far = nodes.get(packet.eth_destination)
+        if far is None or far is near:
+            return Nowhere(f"no VTEP has the address {packet.eth_destination}")
+        return Tunnel(near, far)
+
+    def _neighbour(self, bridge: Bridge, port: Port) -> Onward:
+        other = self._places.get(port.peer)
+        if other is None:
+            routers = (r for r in self.state.wiring.routers if r.place == port.peer)
+            router = next(routers, None)
+            return Router(router) if router else Nowhere(f"nothing is behind {port.name}")
+        if other.place.startswith("node/"):
+            return Entry(other, UPLINK_OFPORT)
+        return Entry(other, other.port(bridge.place).ofport)
+
+
+def place_of_pod(pod: Pod) -> str:
+    """`shop/web`."""
+    return f"{pod.ref.namespace}/{pod.ref.name}"
+
+
+def _is(port: ServicePort, protocol: str, number: int) -> bool:
+    return port.node_port == number and port.protocol.lower() == protocol
