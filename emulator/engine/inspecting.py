@@ -19,12 +19,21 @@ class Inspecting:
         *,
         namespace: str = "default",
         family: int | None = None,
+        source_port: int | None = None,
     ) -> JsonObject:
         """Where the installed flows take a new connection and its answer; the answer is the `Trace` contract.
 
-        Raises ApiError (404, 400).
+        A Service's endpoint is chosen by a hash over addresses and ports: with another `source_port` it may
+        be another one. Raises ApiError (404, 400).
         """
-        body = {"from": source, "to": target, "port": port, "namespace": namespace, "family": family}
+        body = {
+            "from": source,
+            "to": target,
+            "port": port,
+            "namespace": namespace,
+            "family": family,
+            "sourcePort": source_port,
+        }
         given = {field: value for field, value in body.items() if value is not None}
         answer: JsonObject = self._client.request("POST", "/mininetes/v1/trace", given)
         return answer

@@ -21,6 +21,7 @@ from emulator.probes.request import RequestError
 from emulator.verdict.trace.atlas import Atlas, NoSuchSenderError
 from emulator.verdict.trace.legend import Legend
 from emulator.verdict.trace.model import Trace
+from emulator.verdict.trace.packet import SOURCE_PORT
 from emulator.verdict.trace.walk import Question, trace
 
 
@@ -56,7 +57,12 @@ class Tracer:
             request = await asked.complete(asked.request())
             address = request.target.address(body.get("family"))
             question = Question(
-                request.source, request.target.name, request.protocol.value, address, request.target.port or 0
+                request.source,
+                request.target.name,
+                request.protocol.value,
+                address,
+                request.target.port or 0,
+                source_port=int(body.get("sourcePort") or SOURCE_PORT),
             )
             found = await asyncio.to_thread(self.trace, state_of(snapshot), question)
         except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:

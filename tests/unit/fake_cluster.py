@@ -70,6 +70,9 @@ class FakeCluster:
     events: Sequence[JsonObject] = ()
     """What a watch tells after what there is."""
     probes: list[tuple[str, str, str | None]] = field(default_factory=list)
+    traced: JsonObject = field(default_factory=dict)
+    installed: Sequence[JsonObject] = ()
+    drifted: JsonObject = field(default_factory=lambda: {"kind": "Drift", "items": [], "healed": []})
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     is_down: bool = False
     is_detached: bool = False
@@ -78,6 +81,20 @@ class FakeCluster:
         for obj in objects:
             self.objects[key_of(obj)] = obj
         return self
+
+    def trace(
+        self, source: str, target: str, port: str | None = None, *, family: int | None = None
+    ) -> JsonObject:
+        self.calls.append(("trace", source, target, port, family))
+        return self.traced
+
+    def flows(self, node: str | None = None) -> Sequence[JsonObject]:
+        self.calls.append(("flows", node))
+        return self.installed
+
+    def drift(self, node: str | None = None, *, heal: bool = False) -> JsonObject:
+        self.calls.append(("drift", node, heal))
+        return self.drifted
 
     def down(self) -> None:
         self.is_down = True

@@ -57,7 +57,8 @@ class Packet:
             f"nw_ttl={self.ttl}",
         ]
         if self.protocol == "icmp":
-            words += [f"icmp_type={_ECHO[family, self.is_reply]}", "icmp_code=0"]
+            kind = "icmp" if family == 4 else "icmpv6"
+            words += [f"{kind}_type={_ECHO[family, self.is_reply]}", f"{kind}_code=0"]
         else:
             words += [
                 f"{self.protocol}_src={self.source_port}",
