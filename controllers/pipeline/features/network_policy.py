@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -155,7 +156,7 @@ def _clauses(view: NodeView, rule: Allowance) -> list[list[Match]]:
     clauses = [[match(_target(rule.direction, target)) for target in rule.targets]]
     if rule.peers is not None:
         peers = (peer for peer in rule.peers if peer.version in view.families)
-        clauses.append([match(_peer(rule.direction, peer)) for peer in peers])
+        clauses.append([_peer(rule.direction, peer) for peer in peers])
     if rule.ports is not None:
         found = (match(terms) for ports in rule.ports for terms in _ports(view, ports))
         clauses.append(list(dict.fromkeys(found)))
@@ -166,8 +167,10 @@ def _target(direction: Direction, ofport: int) -> Term:
     return f.IN_PORT(ofport) if direction is Direction.EGRESS else OUT_PORT(ofport)
 
 
-def _peer(direction: Direction, place: Place) -> tuple[Term, ...]:
-    return dst(place) if direction is Direction.EGRESS else src(place)
+@lru_cache(maxsize=1 << 16)
+def _peer(direction: Direction, place: Place) -> Match:
+    """Many rules name the same pods."""
+    return match(dst(place) if direction is Direction.EGRESS else src(place))
 
 
 def _ports(view: NodeView, ports: Ports) -> Iterator[tuple[Term, ...]]:
