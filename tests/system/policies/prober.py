@@ -86,6 +86,7 @@ class Prober:
         self.epoll = select.epoll()
         self.handlers: dict[int, Any] = {}
         self.reached: set[Reached] = set()
+        self.accepted: list[socket.socket] = []
         self.token = 0
         self.echoed: set[tuple[str, str, int]] = set()
         for pod in self.pods:
@@ -125,9 +126,8 @@ class Prober:
     def handle(self, kind: str, pod: Pod, family: int, port: int, own: Any) -> None:
         match kind:
             case "tcp":
-                taken, _ = own.accept()
-                taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                taken.close()
+                # Reset at once, it would look like a refusal to a client that is slow to look.
+                self.accepted.append(own.accept()[0])
             case "udp":
                 data, peer = own.recvfrom(64)
                 own.sendto(data, peer)
@@ -172,11 +172,12 @@ class Prober:
         self.channels()
         while self.poll(0):
             pass
-        for client in clients:
-            self.handlers.pop(client.fileno(), None)
-            if client.type == Stream:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            client.close()
+        for own in (*clients, *self.accepted):
+            self.handlers.pop(own.fileno(), None)
+            if own.type == Stream:
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            own.close()
+        self.accepted.clear()
         return sorted(self.reached)
 
     def ask(self, protocol: str, one: Pod, other: Pod, family: int, port: int) -> socket.socket:
