@@ -30,7 +30,7 @@ PYTHON = re.compile(r"<!-- run-python -->\n```python\n(.*?)^```", re.MULTILINE |
 PYTEST = re.compile(r"<!-- run-pytest -->\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WRITTEN_BY_THE_SERVER = {"uid", "resourceVersion", "generation", "creationTimestamp"}
 VOLATILE = [
-    (re.compile(r"0x[0-9a-f]{16}"), "N"),
+    (re.compile(r"0x[0-9a-f]{13,16}"), "N"),
     (re.compile(r"-[a-z0-9]{6,10}-[a-z0-9]{5}\b"), "-*"),
     (re.compile(r"\b(\w+)-[a-z0-9]{5}\b(?=[\s,]|$)"), r"\1-*"),
     (re.compile(r"\d+(\.\d+)*(ms|s|m|h)?"), "N"),
