@@ -12,7 +12,7 @@ _TOPOLOGY_MODES = ("service.kubernetes.io/topology-mode", "service.kubernetes.io
 
 
 def remarks(obj: JsonObject) -> tuple[str, ...]:
-    """Warnings about an object with its defaults; none for most."""
+    """Warnings about an object, with its defaults or without; none for most."""
     name = obj.get("metadata", {}).get("name", "")
     match obj.get("kind"):
         case "Service":
@@ -27,7 +27,8 @@ def remarks(obj: JsonObject) -> tuple[str, ...]:
 def _idle_rules(policy: JsonObject) -> Iterator[str]:
     spec = policy.get("spec") or {}
     for field, direction in (("ingress", "Ingress"), ("egress", "Egress")):
-        if spec.get(field) and direction not in spec.get("policyTypes", ()):
+        # Left out, they follow from the rules.
+        if spec.get(field) and direction not in (spec.get("policyTypes") or (direction,)):
             yield f"spec.{field}: has no effect: policyTypes does not name {direction}"
 
 

@@ -41,6 +41,7 @@ def test_topology_mode_is_told_to_have_no_effect() -> None:
     ("spec", "warnings"),
     [
         ({"ingress": [{}], "policyTypes": ["Ingress"]}, ()),
+        ({"ingress": [{}], "egress": [{}]}, ()),
         ({"egress": [], "policyTypes": ["Ingress"]}, ()),
         (
             {"egress": [{}], "policyTypes": ["Ingress"]},
