@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from emulator.api.kinds import Kind
 from emulator.api.objects import JsonObject
-from emulator.cli.balancing import balancer_lines, target_lines
-from emulator.cli.columns import selector_text, service_ports
+from emulator.cli.balancing import target_lines
+from emulator.cli.columns import selector_text
 from emulator.cli.digging import dig
-from emulator.cli.naming import named_objects
+from emulator.cli.listing import Query, fetch, nothing_found
 from emulator.cli.podtext import pod_status
 from emulator.cli.policytext import policy_lines
 from emulator.cli.routing import ingress_lines, rule_lines
+from emulator.cli.servicetext import service_lines
 from emulator.cli.tables import age, pairs, render
 from emulator.cli.terminal import Terminal
 from emulator.scenario.cluster import LiveCluster
 
 Lines = list[tuple[str, str]]
 
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_OUR_OWN = frozenset({"kubectl.kubernetes.io/last-applied-configuration", "mininetes.io/service-port-ids"})
 
 
-def describe(cluster: LiveCluster, words: Sequence[str], namespace: str, terminal: Terminal) -> None:
-    """Print the objects that `words` name, one after the other."""
-    texts = []
-    for kind, name in (
-        named_objects(words) if len(words) > 1 or "/" in words[0] else _all(cluster, words[0], namespace)
-    ):
-        obj = cluster.get(kind.kind, name, namespace if kind.namespaced else None)
-        texts.append("\n".join(_describe(cluster, kind, obj)))
-    terminal.out("\n\n\n".join(texts))
-
-
-def _all(cluster: LiveCluster, word: str, namespace: str) -> list[tuple[Kind, str]]:
-    from emulator.cli.naming import kind_of
-
-    kind = kind_of(word)
-    found = cluster.get(kind.kind, None, namespace if kind.namespaced else None)
-    return [(kind, one["metadata"]["name"]) for one in found]
+def describe(cluster: LiveCluster, query: Query, terminal: Terminal) -> None:
+    """Print the objects that `query` finds, one after the other."""
+    texts = [
+        "\n".join(_describe(cluster, kind, obj)) for kind, found in fetch(cluster, query) for obj in found
+    ]
+    if texts:
+        terminal.out("\n\n\n".join(texts))
+    else:
+        terminal.note(nothing_found(query))
 
 
 def _describe(cluster: LiveCluster, kind: Kind, obj: JsonObject) -> Iterable[str]:
@@ -62,8 +55,8 @@ def _describe(cluster: LiveCluster, kind: Kind, obj: JsonObject) -> Iterable[str
 
 
 def _annotations(metadata: JsonObject) -> str:
-    """Without what `apply` keeps there for itself, as kubectl shows them."""
-    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != _LAST_APPLIED}
+    """Without what `apply` and the emulator keep there for themselves."""
+    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _OUR_OWN}
     return _labels(kept)
 
 
@@ -159,23 +152,6 @@ def _probe(probe: JsonObject) -> str:
 
 
 # Services, nodes, workloads
-
-
-def _service_head(service: JsonObject) -> Lines:
-    spec = service.get("spec") or {}
-    return [
-        ("Selector", selector_text(spec.get("selector"))),
-        ("Type", spec.get("type", "ClusterIP")),
-        ("IP Family Policy", spec.get("ipFamilyPolicy", "<none>")),
-        ("IP Families", ",".join(spec.get("ipFamilies") or []) or "<none>"),
-        ("IP", spec.get("clusterIP", "<none>")),
-        ("IPs", ",".join(spec.get("clusterIPs") or []) or "<none>"),
-        *balancer_lines(service),
-        ("Ports", service_ports(service) or "<none>"),
-        ("Session Affinity", spec.get("sessionAffinity", "None")),
-        ("External Traffic Policy", spec.get("externalTrafficPolicy", "<none>")),
-        ("Internal Traffic Policy", spec.get("internalTrafficPolicy", "<none>")),
-    ]
 
 
 def _service_body(cluster: LiveCluster, service: JsonObject) -> Iterable[str]:
@@ -313,7 +289,7 @@ def _indented(text: str) -> str:
 
 _HEADS: dict[str, Callable[[JsonObject], Lines]] = {
     "Pod": _pod_head,
-    "Service": _service_head,
+    "Service": lambda service: list(service_lines(service)),
     "Node": _node_head,
     "Ingress": lambda ingress: list(ingress_lines(ingress)),
     **dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), _workload_head),

@@ -39,7 +39,7 @@ class Query:
 
 def show(cluster: LiveCluster, query: Query, output: str, terminal: Terminal) -> None:
     """Print what `query` finds, in the form `output`."""
-    groups = list(_fetch(cluster, query))
+    groups = list(fetch(cluster, query))
     objects = [obj for _, found in groups for obj in found]
     single = len(query.named()) == 1
     match output:
@@ -55,7 +55,8 @@ def show(cluster: LiveCluster, query: Query, output: str, terminal: Terminal) ->
             _tables(groups, query, terminal, wide=output == "wide")
 
 
-def _fetch(cluster: LiveCluster, query: Query) -> Iterator[tuple[Kind, list[JsonObject]]]:
+def fetch(cluster: LiveCluster, query: Query) -> Iterator[tuple[Kind, list[JsonObject]]]:
+    """What `query` finds, kind by kind. Raises click.UsageError and ApiError."""
     named = query.named()
     for kind in dict.fromkeys(kind for kind, _ in named):
         namespace = query.namespace if kind.namespaced else None
@@ -67,6 +68,12 @@ def _fetch(cluster: LiveCluster, query: Query) -> Iterator[tuple[Kind, list[Json
             yield kind, sorted(found, key=_by_name)
 
 
+def nothing_found(query: Query) -> str:
+    """kubectl's words for a query that finds nothing."""
+    namespaced = query.namespace and kinds_of(query.words[0])[0].namespaced
+    return "No resources found" + (f" in {query.namespace} namespace." if namespaced else ".")
+
+
 def _by_name(obj: JsonObject) -> tuple[str, str]:
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
@@ -76,8 +83,7 @@ def _tables(
 ) -> None:
     filled = [(kind, found) for kind, found in groups if found]
     if not filled:
-        where = f" in {query.namespace} namespace" if query.namespace and groups[0][0].namespaced else ""
-        terminal.note(f"No resources found{where}.")
+        terminal.note(nothing_found(query))
         return
     prefixed = len(groups) > 1
     texts = [_table(kind, found, query, wide=wide, prefixed=prefixed) for kind, found in filled]

@@ -60,7 +60,9 @@ def _text(report: Mapping[str, Any], check: ProbeCheck) -> str:
     """The probe as it was meant; the port is the report's where the scenario left it open."""
     port = check.port or report.get("port")
     repeated = f" ×{check.count}" if check.count > 1 else ""
-    return f"{check.source} → {check.target}" + (f":{port}" if port else "") + repeated
+    asked = f"  GET {check.http}" if check.http else ""
+    family = f" IPv{check.family}" if check.family else ""
+    return f"{check.source} → {check.target}" + (f":{port}" if port else "") + family + asked + repeated
 
 
 def _meant(cluster: LiveCluster, check: ProbeCheck) -> dict[str, frozenset[str]]:

@@ -10,12 +10,22 @@ from emulator.cli.verb import Verb
 
 
 @click.command("describe", cls=Verb)
-@click.argument("words", nargs=-1, required=True, metavar="KIND NAME", type=Completed("kinds_and_names"))
+@click.argument("words", nargs=-1, required=True, metavar="KIND [NAME]...", type=Completed("kinds_and_names"))
 @namespace_option
+@click.option(
+    "-l", "--selector", metavar="LABELS", help="Only objects with these labels, as app=web,tier!=db."
+)
 @name_option
 @click.pass_obj
-def command(session: Session, words: tuple[str, ...], namespace: str, name: str) -> None:
-    """Show one object in full, with its events."""
-    from emulator.cli.describing import describe
+def command(
+    session: Session, words: tuple[str, ...], namespace: str, selector: str | None, name: str
+) -> None:
+    """Show one object in full, with its events.
 
-    describe(session.connect(name), words, namespace, session.terminal)
+    \b
+    mininetes describe svc web -n shop          mininetes describe pods -l app=web
+    """
+    from emulator.cli.describing import describe
+    from emulator.cli.listing import Query
+
+    describe(session.connect(name), Query(words, namespace, selector), session.terminal)

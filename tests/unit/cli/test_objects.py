@@ -180,6 +180,45 @@ def test_describe_service_tells_of_its_load_balancer(invoke: Invoke, cluster: Fa
     assert "503" in line[-1]
 
 
+def test_describe_service_tells_every_field(invoke: Invoke, cluster: FakeCluster) -> None:
+    spec = {
+        "externalIPs": ["80.11.12.10"],
+        "sessionAffinity": "ClientIP",
+        "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 30}},
+        "trafficDistribution": "PreferSameZone",
+        "publishNotReadyAddresses": True,
+        "ports": [{"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080, "appProtocol": "h2c"}],
+    }
+    annotations = {"mininetes.io/service-port-ids": "{}"}
+    metadata = {"name": "full", "namespace": "shop", "annotations": annotations}
+    cluster.add({"kind": "Service", "metadata": metadata, "spec": spec})
+    text = invoke("describe", "svc", "full", "-n", "shop").stdout
+    lines = {line.split(":")[0]: line.split(":", 1)[1].split() for line in text.splitlines() if ":" in line}
+    assert lines["External IPs"] == ["80.11.12.10"]
+    assert lines["Session Affinity"][:3] == ["ClientIP", "(for", "30"]
+    assert lines["Traffic Distribution"] == ["PreferSameZone"]
+    assert lines["Publish Not Ready Addresses"] == ["true"]
+    assert lines["Port"] == ["web", "80/TCP"]
+    assert lines["TargetPort"] == ["http/TCP"]
+    assert lines["NodePort"] == ["web", "30080/TCP"]
+    assert lines["App Protocol"] == ["h2c"]
+    assert lines["Annotations"] == ["<none>"]
+
+
+def test_describe_an_external_name(invoke: Invoke, cluster: FakeCluster) -> None:
+    spec = {"type": "ExternalName", "externalName": "example.com"}
+    cluster.add({"kind": "Service", "metadata": {"name": "out", "namespace": "shop"}, "spec": spec})
+    assert "example.com" in invoke("describe", "svc", "out", "-n", "shop").stdout
+
+
+def test_describe_by_label_and_nothing(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.objects[Key("Pod", "shop", "web-2")]["metadata"]["labels"] = {"tier": "front"}
+    text = invoke("describe", "pods", "-l", "tier=front", "-n", "shop").stdout
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("Name:")] == ["web-2"]
+    nothing = invoke("describe", "ingress")
+    assert (nothing.stdout, nothing.stderr.strip()) == ("", "No resources found in default namespace.")
+
+
 def test_scale_label_rollout(invoke: Invoke, cluster: FakeCluster) -> None:
     assert (
         invoke("scale", "deploy/web", "--replicas", "5", "-n", "shop").stdout

@@ -316,3 +316,13 @@ def test_a_drain_that_is_refused_fails_its_step(cluster: FakeCluster) -> None:
     assert result.verdict is Verdict.PASS
     assert Key("Pod", "shop", "web") not in cluster.objects
     assert Key("Pod", "shop", "db") in cluster.objects
+
+
+def test_requests_that_differ_by_path_or_family_read_differently(cluster: FakeCluster) -> None:
+    cart = ProbeCheck("shop/web", "shop/db", "80/tcp", Expectation(), 8, http="http://shop.example/cart")
+    six = ProbeCheck("shop/web", "shop/db", "80/tcp", Expectation(), 9, family=6)
+    result = play(cluster, step(cart, six))
+    assert [check.text for check in result.checks] == [
+        "shop/web → shop/db:80/tcp  GET http://shop.example/cart",
+        "shop/web → shop/db:80/tcp IPv6",
+    ]
