@@ -184,7 +184,17 @@ class Directory:
             if f"{kind}/{place.namespace}/{place.name}" in self.workload_pods:
                 meant = Place(short, place.name, place.namespace)
                 raise UnknownPlaceError(f"no running pod {place}; did you mean {meant}?")
+        if self._is_service(place):
+            raise UnknownPlaceError(
+                f"no running pod {place}; did you mean svc/{place.name}, or the name //{place.name}?"
+            )
         raise UnknownPlaceError(f"no running pod {place}; `mininetes get pods -A` lists them")
+
+    def _is_service(self, place: Place) -> bool:
+        """Is a Service called so? People write its bare name, as they do inside pods."""
+        named = (place.namespace, place.name)
+        known = ((one.ref.namespace, one.ref.name) for one in (*self.state.services, *self.headless))
+        return named in self.aliases or named in known
 
     def _workload(self, place: Place) -> Pod:
         names = self.workload_pods.get(f"{_WORKLOADS[place.kind]}/{place.namespace}/{place.name}")
@@ -203,7 +213,10 @@ class Directory:
                 return service
         alias = self.aliases.get((place.namespace, place.name))
         if alias:
-            raise UnknownPlaceError(f"{place} only stands for the name {alias}: it has no address")
+            name = f"{place.name}.{place.namespace}.svc"
+            raise UnknownPlaceError(
+                f"{place} only stands for the name {alias}: it has no address; probe the name: {name}"
+            )
         raise UnknownPlaceError(f"no service {place}; `mininetes get services -A` lists them")
 
     def _node_addresses(self, name: str) -> tuple[IPAddress, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from emulator.api.errors import ApiError
 from emulator.api.kinds import find_word
 from emulator.api.objects import JsonObject
-from emulator.cluster.places import MACHINES, WORKLOADS, Place, PlaceError, PlaceKind, parse_place
+from emulator.cluster.places import MACHINES, Place, PlaceError, PlaceKind, parse_place
 from emulator.scenario.cluster import LiveCluster
 from emulator.verdict.expectation import dig
 
@@ -20,7 +20,7 @@ _OWNERS = frozenset({*_KINDS.values(), "ReplicaSet", "Job"})
 
 
 def pod_named(cluster: LiveCluster, text: str, namespace: str = "default") -> str:
-    """`namespace/name` of the pod that `text` means; of a workload, its first ready pod.
+    """`namespace/name` of the pod that `text` means; of a workload or Service, its first ready pod.
 
     Kubernetes' words for kinds do too (`deployment/web`, `job/import`), unless a namespace is called so.
     Raises PlaceError for what stands for no pod, ApiError for what does not exist.
@@ -34,11 +34,14 @@ def pod_named(cluster: LiveCluster, text: str, namespace: str = "default") -> st
         place = Place(place.kind, place.name, namespace)
     if kind == "Pod":
         return str(Place(PlaceKind.POD, place.name, namespace))
-    if kind is None:
-        raise PlaceError(f"{text!r} is not a pod: write POD, NAMESPACE/POD or deploy/NAME")
-    pods = _owned(cluster, kind, place.name, place.namespace)
+    if place.kind is PlaceKind.SERVICE:
+        pods = _selected(cluster, place)
+    elif kind is None:
+        raise PlaceError(f"{text!r} is not a pod: write POD, NAMESPACE/POD, deploy/NAME or svc/NAME")
+    else:
+        pods = _owned(cluster, kind, place.name, place.namespace)
     if not pods:
-        raise PlaceError(f"{place if place.kind in WORKLOADS else text} has no pod")
+        raise PlaceError(f"{text if place.kind is PlaceKind.POD else place} has no pod")
     ready = [pod for pod in pods if _is_ready(pod)]
     chosen = min(ready or pods, key=lambda pod: str(pod["metadata"]["name"]))
     return str(Place(PlaceKind.POD, chosen["metadata"]["name"], place.namespace))
@@ -66,6 +69,14 @@ def _kind_meant(cluster: LiveCluster, text: str) -> str | None:
     except ApiError:
         return kind.kind
     return None
+
+
+def _selected(cluster: LiveCluster, service: Place) -> list[JsonObject]:
+    """The pods that a Service's selector matches; one without a selector has none. Raises ApiError (404)."""
+    labels = cluster.get("Service", service.name, service.namespace)["spec"].get("selector")
+    wanted = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+    found: list[JsonObject] = cluster.get("Pod", None, service.namespace, wanted) if wanted else []
+    return found
 
 
 def _owned(cluster: LiveCluster, kind: str, name: str, namespace: str) -> list[JsonObject]:

@@ -345,6 +345,26 @@ def test_logs(invoke: Invoke, cluster: FakeCluster) -> None:
     assert cluster.calls[-1] == ("logs", "shop/web-1", "main", False, False)
 
 
+def test_logs_by_label(invoke: Invoke, cluster: FakeCluster) -> None:
+    for name in ("web-1", "web-2"):
+        cluster.objects[Key("Pod", "shop", name)]["metadata"]["labels"] = {"app": "web"}
+    cluster.log = "one\n"
+    assert invoke("logs", "-l", "app=web", "-n", "shop").stdout == "one\none\n"
+    assert [call[1] for call in cluster.calls if call[0] == "logs"] == ["shop/web-1", "shop/web-2"]
+    assert "No resources found" in invoke("logs", "-l", "app=nobody", "-n", "shop").stderr
+    assert invoke("logs", "-n", "shop").exit_code == 2
+    assert invoke("logs", "web-1", "-l", "app=web", "-n", "shop").exit_code == 2
+    assert "-f follows one pod" in invoke("logs", "-f", "-l", "app=web", "-n", "shop").stderr
+
+
+def test_a_service_stands_for_a_pod_of_its_own(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.objects[Key("Pod", "shop", "web-2")]["metadata"]["labels"] = {"app": "web"}
+    invoke("exec", "svc/web", "-n", "shop", "--", "hostname")
+    assert cluster.calls[-1][1] == "shop/web-2"
+    cluster.objects[Key("Service", "shop", "web")]["spec"]["selector"] = None
+    assert "svc/shop/web has no pod" in invoke("exec", "svc/web", "-n", "shop", "--", "hostname").stderr
+
+
 @pytest.mark.parametrize("command", ["up", "apply"])
 def test_a_topology_is_no_manifest(command: str, invoke: Invoke) -> None:
     topology = Path(__file__).parents[3] / "topologies" / "three-node.yaml"

@@ -35,7 +35,12 @@ def test_traffic_to_a_headless_service_goes_to_an_endpoint(directory: Directory)
     ("place", "why"),
     [
         ("svc/idle", "svc/default/idle is headless and has no ready endpoint to send to"),
-        ("svc/db", "svc/default/db only stands for the name db.example.com: it has no address"),
+        (
+            "svc/db",
+            "svc/default/db only stands for the name db.example.com: it has no address; "
+            "probe the name: db.default.svc",
+        ),
+        ("db", "no running pod default/db; did you mean svc/db, or the name //db?"),
         ("svc/nobody", "no service svc/default/nobody; `mininetes get services -A` lists them"),
     ],
 )
