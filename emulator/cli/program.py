@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "get": "List objects.",
         "describe": "Show one object in full, with its events.",
         "scale": "Change the number of replicas of a workload.",
+        "patch": "Change fields of an object.",
         "label": "Set or remove labels of an object.",
         "rollout": "Restart a workload, follow its rollout, or undo it.",
         "cordon": "Keep new pods from a node.",

@@ -171,11 +171,18 @@ class Cluster(Inspecting):
         return self._client.list(kind, namespace or "", labels=selector or "")
 
     def patch(
-        self, kind: str, name: str, namespace: str | None, patch: JsonObject, *, subresource: str = ""
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        patch: Any,
+        *,
+        subresource: str = "",
+        media_type: str = MERGE_PATCH,
     ) -> JsonObject:
-        """Merge `patch` into an object (RFC 7386)."""
+        """Change an object by a patch: merge (RFC 7386), strategic merge, or JSON patch (RFC 6902)."""
         where = namespace or "default"
-        return self._client.patch(kind, name, patch, where, content_type=MERGE_PATCH, subresource=subresource)
+        return self._client.patch(kind, name, patch, where, content_type=media_type, subresource=subresource)
 
     def watch(
         self, kind: str, namespace: str | None = None, selector: str | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from emulator.api.client import MERGE_PATCH
 from emulator.api.objects import JsonObject, Key
 
 
@@ -96,9 +97,16 @@ class LiveCluster(Protocol):
         """One object, or a list of them. Raises ApiError (404) when there is no such object."""
 
     def patch(
-        self, kind: str, name: str, namespace: str | None, patch: JsonObject, *, subresource: str = ""
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        patch: Any,
+        *,
+        subresource: str = "",
+        media_type: str = MERGE_PATCH,
     ) -> JsonObject:
-        """Merge `patch` into an object (RFC 7386)."""
+        """Change an object by a patch: merge (RFC 7386), strategic merge, or JSON patch (RFC 6902)."""
 
     def watch(
         self, kind: str, namespace: str | None = None, selector: str | None = None

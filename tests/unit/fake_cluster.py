@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emulator.api.client import MERGE_PATCH
 from emulator.api.errors import not_found
 from emulator.api.kinds import kind_named
 from emulator.api.objects import JsonObject, Key, key_of
@@ -138,11 +139,18 @@ class FakeCluster:
         ]
 
     def patch(
-        self, kind: str, name: str, namespace: str | None, patch: JsonObject, *, subresource: str = ""
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        patch: Any,
+        *,
+        subresource: str = "",
+        media_type: str = MERGE_PATCH,
     ) -> JsonObject:
-        self.get(kind, name, namespace)
-        self.calls.append(("patch", kind, namespace, name, patch))
-        return patch
+        before: JsonObject = self.get(kind, name, namespace)
+        self.calls.append(("patch", kind, namespace, name, patch, media_type))
+        return before
 
     def watch(
         self, kind: str, namespace: str | None = None, selector: str | None = None

@@ -180,45 +180,6 @@ def test_describe_service_tells_of_its_load_balancer(invoke: Invoke, cluster: Fa
     assert "503" in line[-1]
 
 
-def test_describe_service_tells_every_field(invoke: Invoke, cluster: FakeCluster) -> None:
-    spec = {
-        "externalIPs": ["80.11.12.10"],
-        "sessionAffinity": "ClientIP",
-        "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 30}},
-        "trafficDistribution": "PreferSameZone",
-        "publishNotReadyAddresses": True,
-        "ports": [{"name": "web", "port": 80, "targetPort": "http", "nodePort": 30080, "appProtocol": "h2c"}],
-    }
-    annotations = {"mininetes.io/service-port-ids": "{}"}
-    metadata = {"name": "full", "namespace": "shop", "annotations": annotations}
-    cluster.add({"kind": "Service", "metadata": metadata, "spec": spec})
-    text = invoke("describe", "svc", "full", "-n", "shop").stdout
-    lines = {line.split(":")[0]: line.split(":", 1)[1].split() for line in text.splitlines() if ":" in line}
-    assert lines["External IPs"] == ["80.11.12.10"]
-    assert lines["Session Affinity"][:3] == ["ClientIP", "(for", "30"]
-    assert lines["Traffic Distribution"] == ["PreferSameZone"]
-    assert lines["Publish Not Ready Addresses"] == ["true"]
-    assert lines["Port"] == ["web", "80/TCP"]
-    assert lines["TargetPort"] == ["http/TCP"]
-    assert lines["NodePort"] == ["web", "30080/TCP"]
-    assert lines["App Protocol"] == ["h2c"]
-    assert lines["Annotations"] == ["<none>"]
-
-
-def test_describe_an_external_name(invoke: Invoke, cluster: FakeCluster) -> None:
-    spec = {"type": "ExternalName", "externalName": "example.com"}
-    cluster.add({"kind": "Service", "metadata": {"name": "out", "namespace": "shop"}, "spec": spec})
-    assert "example.com" in invoke("describe", "svc", "out", "-n", "shop").stdout
-
-
-def test_describe_by_label_and_nothing(invoke: Invoke, cluster: FakeCluster) -> None:
-    cluster.objects[Key("Pod", "shop", "web-2")]["metadata"]["labels"] = {"tier": "front"}
-    text = invoke("describe", "pods", "-l", "tier=front", "-n", "shop").stdout
-    assert [line.split()[1] for line in text.splitlines() if line.startswith("Name:")] == ["web-2"]
-    nothing = invoke("describe", "ingress")
-    assert (nothing.stdout, nothing.stderr.strip()) == ("", "No resources found in default namespace.")
-
-
 def test_scale_label_rollout(invoke: Invoke, cluster: FakeCluster) -> None:
     assert (
         invoke("scale", "deploy/web", "--replicas", "5", "-n", "shop").stdout
@@ -343,26 +304,6 @@ def test_logs(invoke: Invoke, cluster: FakeCluster) -> None:
     cluster.log = "one\ntwo\n"
     assert invoke("logs", "shop/web-1", "-c", "main").stdout == "one\ntwo\n"
     assert cluster.calls[-1] == ("logs", "shop/web-1", "main", False, False)
-
-
-def test_logs_by_label(invoke: Invoke, cluster: FakeCluster) -> None:
-    for name in ("web-1", "web-2"):
-        cluster.objects[Key("Pod", "shop", name)]["metadata"]["labels"] = {"app": "web"}
-    cluster.log = "one\n"
-    assert invoke("logs", "-l", "app=web", "-n", "shop").stdout == "one\none\n"
-    assert [call[1] for call in cluster.calls if call[0] == "logs"] == ["shop/web-1", "shop/web-2"]
-    assert "No resources found" in invoke("logs", "-l", "app=nobody", "-n", "shop").stderr
-    assert invoke("logs", "-n", "shop").exit_code == 2
-    assert invoke("logs", "web-1", "-l", "app=web", "-n", "shop").exit_code == 2
-    assert "-f follows one pod" in invoke("logs", "-f", "-l", "app=web", "-n", "shop").stderr
-
-
-def test_a_service_stands_for_a_pod_of_its_own(invoke: Invoke, cluster: FakeCluster) -> None:
-    cluster.objects[Key("Pod", "shop", "web-2")]["metadata"]["labels"] = {"app": "web"}
-    invoke("exec", "svc/web", "-n", "shop", "--", "hostname")
-    assert cluster.calls[-1][1] == "shop/web-2"
-    cluster.objects[Key("Service", "shop", "web")]["spec"]["selector"] = None
-    assert "svc/shop/web has no pod" in invoke("exec", "svc/web", "-n", "shop", "--", "hostname").stderr
 
 
 @pytest.mark.parametrize("command", ["up", "apply"])
