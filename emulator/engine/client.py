@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from emulator.api.client import MERGE_PATCH, Client, ClusterUnreachableError
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.cluster.places import MACHINES, parse_place
+from emulator.engine.attending import attended
 from emulator.engine.inspecting import Inspecting
 from emulator.engine.manifests import Manifests, read, settled
 from emulator.engine.readiness import Readiness
@@ -335,7 +335,7 @@ class Cluster(Inspecting):
     ) -> int:
         """Run a command in a pod's container on this process's own stdin, stdout and stderr."""
         argv = self._exec_argv(pod, command, container, tty=tty)
-        return _attended(argv) if tty else subprocess.call(argv)
+        return attended(argv) if tty else subprocess.call(argv)
 
     def logs(
         self, pod: str, container: str | None = None, *, previous: bool = False, follow: bool = False
@@ -354,7 +354,7 @@ class Cluster(Inspecting):
     def shell(self) -> int:
         """Mininet's prompt, on this process's terminal."""
         python = [sys.executable, "-m", "emulator.network.prompt"]
-        return _attended(self.sandbox.command([*_INTERRUPTIBLE, *python]))
+        return attended(self.sandbox.command([*_INTERRUPTIBLE, *python]))
 
     def _exec_argv(self, pod: str, command: Sequence[str], container: str | None, *, tty: bool) -> list[str]:
         place = parse_place(pod)
@@ -394,12 +394,3 @@ class Cluster(Inspecting):
         if readiness.impossible:
             raise sandbox.SandboxError(readiness.impossible)
         return readiness
-
-
-def _attended(argv: Sequence[str]) -> int:
-    """Run a program that the user types to: Ctrl-C is for it alone, not for this process or nsenter."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return subprocess.call(argv)
-    finally:
-        signal.signal(signal.SIGINT, before)
