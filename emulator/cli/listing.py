@@ -9,7 +9,7 @@ import click
 
 from emulator.api.kinds import Kind
 from emulator.api.objects import JsonObject
-from emulator.cli import formats
+from emulator.cli import fieldpaths, formats
 from emulator.cli.columns import of_kind
 from emulator.cli.naming import kinds_of, named_objects, qualified
 from emulator.cli.tables import render
@@ -37,12 +37,25 @@ class Query:
         return named_objects(self.words)
 
 
-def show(cluster: LiveCluster, query: Query, output: str, terminal: Terminal) -> None:
+def show(
+    cluster: LiveCluster, query: Query, output: str, terminal: Terminal, *, headers: bool = True
+) -> None:
     """Print what `query` finds, in the form `output`."""
+    form, _, template = output.partition("=")
+    if template:
+        fieldpaths.check(form, template)
     groups = list(fetch(cluster, query))
     objects = [obj for _, found in groups for obj in found]
     single = len(query.named()) == 1
-    match output:
+    match form:
+        case "jsonpath":
+            text = fieldpaths.render(template, objects[0] if single else formats.list_of(objects))
+            if text:
+                terminal.out(text.removesuffix("\n"))
+        case "custom-columns":
+            heads, row = fieldpaths.columns(template)
+            lines = render(heads, map(row, objects)).splitlines()
+            terminal.out("\n".join(lines if headers else lines[1:]))
         case "json":
             terminal.out(formats.to_json(objects[0] if single else formats.list_of(objects)))
         case "yaml":
@@ -52,7 +65,7 @@ def show(cluster: LiveCluster, query: Query, output: str, terminal: Terminal) ->
                 for obj in found:
                     terminal.out(qualified(kind, obj["metadata"]["name"]))
         case _:
-            _tables(groups, query, terminal, wide=output == "wide")
+            _tables(groups, query, terminal, wide=output == "wide", headers=headers)
 
 
 def fetch(cluster: LiveCluster, query: Query) -> Iterator[tuple[Kind, list[JsonObject]]]:
@@ -79,7 +92,12 @@ def _by_name(obj: JsonObject) -> tuple[str, str]:
 
 
 def _tables(
-    groups: Sequence[tuple[Kind, list[JsonObject]]], query: Query, terminal: Terminal, *, wide: bool
+    groups: Sequence[tuple[Kind, list[JsonObject]]],
+    query: Query,
+    terminal: Terminal,
+    *,
+    wide: bool,
+    headers: bool,
 ) -> None:
     filled = [(kind, found) for kind, found in groups if found]
     if not filled:
@@ -87,6 +105,8 @@ def _tables(
         return
     prefixed = len(groups) > 1
     texts = [_table(kind, found, query, wide=wide, prefixed=prefixed) for kind, found in filled]
+    if not headers:
+        texts = [text.partition("\n")[2] for text in texts]
     terminal.out("\n\n".join(texts))
 
 

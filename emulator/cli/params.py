@@ -112,6 +112,30 @@ def output_option(*formats: str) -> Callable[[Function], Function]:
     )
 
 
+class GetFormat(click.Choice[str]):
+    """The formats of `get`: words, `jsonpath=TEMPLATE` and `custom-columns=NAME:PATH,...`."""
+
+    name = "format"
+    templates = ("jsonpath", "custom-columns")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it; what is behind an equals sign is taken as it is."""
+        word, given, _ = str(value).partition("=")
+        if word in self.templates:
+            if not given:
+                self.fail(f"{word} needs what to show: {word}={self._example(word)}", param, ctx)
+            return str(value)
+        return super().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """All of them."""
+        return f"[{'|'.join((*self.choices, *(f'{word}=…' for word in self.templates)))}]"
+
+    @staticmethod
+    def _example(word: str) -> str:
+        return "{.status.podIP}" if word == "jsonpath" else "NAME:.metadata.name"
+
+
 families_option = click.option(
     "--families", type=click.Choice(["IPv4", "IPv6", "IPv4,IPv6", "IPv6,IPv4"]),
     help="Only these of the topology's families, the primary one first.",

@@ -93,6 +93,7 @@ def wire(topology: Topology) -> Wiring:
         balancer=balancer,
         routers=linux,
         advertising=advertising(topology),
+        masquerade_all=topology.masquerade_all,
         pod_mtu=LINK_MTU - (VXLAN_OVERHEAD[topology.families[0]] if topology.mode is Mode.OVERLAY else 0),
     )
 

@@ -140,6 +140,8 @@ class Topology:
     links: tuple[LinkSpec, ...]
     bgp: BgpSpec | None = None
     """None where no router speaks BGP."""
+    masquerade_all: bool = False
+    """kube-proxy's masqueradeAll: pods, too, come to cluster IPs with an address of their node."""
 
     @property
     def routed_families(self) -> tuple[int, ...]:

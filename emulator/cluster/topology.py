@@ -67,7 +67,9 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
     Raises TopologyError with the path of the field at fault.
     """
     spec = _mapping(obj.get("spec"), ("spec",))
-    _known(spec, ("spec",), "mode families podCIDRs serviceCIDRs nodes routers external links bgp")
+    _known(
+        spec, ("spec",), "mode families podCIDRs serviceCIDRs nodes routers external links bgp masqueradeAll"
+    )
     pods, services = _networks(spec, "podCIDRs"), _networks(spec, "serviceCIDRs")
     families = _families(spec, (*pods, *services))
     topology = Topology(
@@ -81,6 +83,7 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
         external=tuple(_external(spec, families)),
         links=tuple(_links(spec)),
         bgp=read_bgp(spec, families),
+        masquerade_all=_flag(spec.get("masqueradeAll", False), ("spec", "masqueradeAll")),
     )
     _check_names(topology)
     families_wanted = _wanted_families(obj)
@@ -88,6 +91,12 @@ def parse_topology(obj: JsonObject, *, nodes: int | None = None) -> Topology:
         topology = restrict(topology, families_wanted)
     wanted = _wanted_nodes(obj) if nodes is None else nodes
     return topology if wanted is None else resize(topology, wanted)
+
+
+def _flag(value: Any, path: Path) -> bool:
+    if not isinstance(value, bool):
+        raise TopologyError(path, f"{value!r} is neither true nor false")
+    return value
 
 
 def _wanted_families(obj: JsonObject) -> tuple[int, ...]:

@@ -316,6 +316,8 @@ class Wiring:
     """The routers that are no bridges."""
     advertising: Advertising | None = None
     """None where nobody speaks BGP."""
+    masquerade_all: bool = False
+    """Pods, too, are masqueraded when they ask cluster IPs (kube-proxy's masqueradeAll)."""
 
     def bridge(self, name: str) -> Bridge:
         """The bridge of that Open vSwitch name. Raises KeyError when there is none."""

@@ -59,7 +59,7 @@ def service_flows(view: NodeView, service: Service) -> Iterator[Flow]:
     for family in view.families:
         for address in of_family(service.cluster_ips, family):
             for port in service.ports:
-                yield from _cluster_ip(service, port, address)
+                yield from _cluster_ip(view, service, port, address)
                 yield from _backends(view, service, port, family)
 
 
@@ -71,12 +71,13 @@ def frontend(
     return Flow(SERVICE_FRONTEND, priority, when, actions, service.ref, name)
 
 
-def _cluster_ip(service: Service, port: ServicePort, address: IPAddress) -> Iterator[Flow]:
+def _cluster_ip(view: NodeView, service: Service, port: ServicePort, address: IPAddress) -> Iterator[Flow]:
     local = service.internal_traffic_policy is TrafficPolicy.LOCAL
     endpoints = LOCAL_ENDPOINTS if local else ANY_ENDPOINT
     knock = (*dst(address), *to_port(address.version, port.protocol, port.port))
     from_pod = match(knock, SOURCE(Source.POD))
-    yield frontend(service, port, 310, from_pod, endpoints, "cluster-ip-from-pod")
+    as_node = MASQUERADED if view.wiring.masquerade_all else ()
+    yield frontend(service, port, 310, from_pod, (*endpoints, *as_node), "cluster-ip-from-pod")
     yield frontend(service, port, 300, match(knock), (*endpoints, *MASQUERADED), "cluster-ip")
 
 

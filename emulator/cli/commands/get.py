@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.params import Completed, name_option, namespace_option, output_option
+from emulator.cli.params import Completed, GetFormat, name_option, namespace_option
 from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
@@ -18,7 +18,14 @@ from emulator.cli.verb import Verb
 )
 @click.option("-w", "--watch", "watching", is_flag=True, help="Go on with everything that changes.")
 @click.option("--output-watch-events", "events", is_flag=True, help="With -w: say what happened, too.")
-@output_option("table", "wide", "json", "yaml", "name")
+@click.option(
+    "-o",
+    "--output",
+    type=GetFormat(["table", "wide", "json", "yaml", "name"]),
+    default="table",
+    help="Form of the result.",
+)
+@click.option("--no-headers", is_flag=True, help="Tables without their first line.")
 @name_option
 @click.pass_obj
 def command(
@@ -30,6 +37,7 @@ def command(
     watching: bool,  # noqa: FBT001
     events: bool,  # noqa: FBT001
     output: str,
+    no_headers: bool,  # noqa: FBT001
     name: str,
 ) -> None:
     """List objects.
@@ -38,15 +46,19 @@ def command(
     mininetes get pods -o wide          mininetes get svc,endpointslices -n shop
     mininetes get all -A                mininetes get deploy/web -o yaml
     mininetes get pods -w               mininetes get endpointslices -w -o json
+    mininetes get svc web -o jsonpath='{.status.loadBalancer.ingress[0].ip}'
+    mininetes get pods -o custom-columns=NAME:.metadata.name,IP:.status.podIP
     """
     from emulator.cli.listing import Query, show
 
     query = Query(words, None if all_namespaces else namespace, selector)
     if events and not watching:
         raise click.UsageError("--output-watch-events goes with -w")
+    if watching and (no_headers or "=" in output):
+        raise click.UsageError("-w goes with table, wide, json, yaml and name, and with headers")
     if watching:
         from emulator.cli.watching import watch
 
         watch(session.connect(name), query, output, session.terminal, with_events=events)
         return
-    show(session.connect(name), query, output, session.terminal)
+    show(session.connect(name), query, output, session.terminal, headers=not no_headers)

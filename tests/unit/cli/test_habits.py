@@ -99,3 +99,37 @@ def test_a_service_stands_for_a_pod_of_its_own(invoke: Invoke, cluster: FakeClus
     assert cluster.calls[-1][1] == "shop/web-2"
     cluster.objects[Key("Service", "shop", "web")]["spec"]["selector"] = None
     assert "svc/shop/web has no pod" in invoke("exec", "svc/web", "-n", "shop", "--", "hostname").stderr
+
+
+def test_get_by_json_path(invoke: Invoke) -> None:
+    one = ("get", "svc", "web", "-n", "shop", "-o")
+    assert invoke(*one, "jsonpath={.spec.clusterIP}").stdout == "10.96.0.20\n"
+    assert invoke(*one, "jsonpath={.spec.ports[0].nodePort}").stdout == "30080\n"
+    many = ("get", "pods", "-n", "shop", "-o")
+    assert invoke(*many, "jsonpath={.items[*].metadata.name}").stdout == "web-1 web-2\n"
+    columns = invoke(*many, "custom-columns=NAME:.metadata.name,NODE:.spec.nodeName").stdout
+    assert [line.split() for line in columns.splitlines()] == [
+        ["NAME", "NODE"],
+        ["web-1", "worker-1"],
+        ["web-2", "worker-1"],
+    ]
+
+
+def test_get_without_headers(invoke: Invoke) -> None:
+    lines = invoke("get", "pods", "-n", "shop", "--no-headers").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["web-1", "web-2"]
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ("jsonpath", "jsonpath={.status.podIP}"),
+        ("jsonpath={.a", "no closing brace"),
+        ("custom-columns=NAME", "NAME:.metadata.name"),
+        ("jsnopath={.a}", "is not one of"),
+    ],
+)
+def test_formats_that_cannot_be(output: str, why: str, invoke: Invoke) -> None:
+    result = invoke("get", "pods", "-n", "shop", "-o", output)
+    assert result.exit_code == 2
+    assert why in result.stderr
