@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -77,8 +78,7 @@ def assert_nobody_complained(cluster: Cluster) -> None:
 
 def assert_nothing_was_lost(cluster: Cluster) -> None:
     """No packet exceeded the recirculation budget, failed in the datapath, or overran a port."""
-    counters = dict(_COUNTER.findall(inside(cluster, "ovs-appctl", "coverage/show")))
-    assert "ofproto_recv_openflow" in counters, "these are not the switch's counters"
+    counters = _counters(cluster)
     lost = {name: int(total) for name, total in counters.items() if MUST_BE_ZERO.fullmatch(name)}
     first_words = WORDS_OF_AN_INTERFACE * switch_log(cluster).count(": added interface ")
     assert lost.pop(FIRST_WORDS, 0) <= first_words
@@ -88,6 +88,16 @@ def assert_nothing_was_lost(cluster: Cluster) -> None:
     assert int(upcalls_lost) <= first_words
     faults = re.findall(r"(?:errors|dropped|overruns|aborted|carrier):[1-9]\d*", show)
     assert not faults, show
+
+
+def _counters(cluster: Cluster) -> dict[str, str]:
+    """The switch's counters. Its threads hand them in once a second at most: a young one is asked again."""
+    deadline = time.monotonic() + 30
+    while True:
+        counters = dict(_COUNTER.findall(inside(cluster, "ovs-appctl", "coverage/show")))
+        if "ofproto_recv_openflow" in counters:
+            return counters
+        assert time.monotonic() < deadline, "these are not the switch's counters"
 
 
 def assert_zones_are_separate(cluster: Cluster, bridges: list[str]) -> None:
