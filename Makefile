@@ -22,6 +22,7 @@ soak: install ## random changes under traffic for SOAK_SECONDS (default 600), th
 
 bench: install ## measure and print, with the same measurement of stock Mininet beside it
 	@$(PYTHON) -m bench
+	@$(PYTHON) -m bench.tracing
 
 lint: install ## ruff, mypy and the layers of imports
 	@.venv/bin/ruff check emulator controllers tests bench

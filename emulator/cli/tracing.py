@@ -147,7 +147,9 @@ def _summary(found: JsonObject) -> str:
         by = f" by {last['owner']}" if last and last["owner"] else ""
         where = f" in {last['stage']}" if last and last["stage"] else ""
         way = "the answer: " if last and last["direction"] == "reply" else ""
-        return f"{way}{last['action']}, at {last['node']}{where}{by}" if last else ""
+        return (
+            f"{way}{last['action'].removeprefix('dropped: ')}, at {last['node']}{where}{by}" if last else ""
+        )
     text = f"{found['endpoint']} sees {found['sourceSeen']}"
     undone = [hop for hop in hops if hop.get("derived")]
     back = "; ".join(f"{hop['node']} turns {hop['action']}" for hop in undone)

@@ -93,7 +93,7 @@ def test_trace_names_who_drops(invoke: Invoke, cluster: FakeCluster) -> None:
     cluster.traced = traced(outcome="dropped", hops=[last])
     told = invoke("trace", "shop/web", "svc/shop/db")
     assert told.exit_code == 0
-    assert "dropped: no such service port, at worker-1 in L3Forwarding by Service/shop/db" in told.stdout
+    assert "dropped   no such service port, at worker-1 in L3Forwarding by Service/shop/db" in told.stdout
 
 
 def test_trace_for_programs_and_for_pages(invoke: Invoke, cluster: FakeCluster) -> None:
