@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -211,11 +210,11 @@ def policies(draw: st.DrawFn) -> tuple[NetworkPolicy, ...]:
     )
 
 
-@dataclass(frozen=True)
 class Case:
     """A state that is shown without its wiring, which is a shipped topology's."""
 
-    state: ClusterState
+    def __init__(self, state: ClusterState) -> None:
+        self.state = state
 
     def __repr__(self) -> str:
         state = self.state

@@ -9,7 +9,7 @@ from controllers.pipeline.actions import Action, Goto, load, write
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import dst, ip, match
 from controllers.pipeline.owner import PIPELINE
-from controllers.pipeline.registers import OUT_PORT, SOURCE, Source
+from controllers.pipeline.registers import MARK_SERVICE, OUT_PORT, SOURCE, Source
 from controllers.pipeline.tables import L3_DEC_TTL, L3_FORWARDING
 from controllers.pipeline.view import NodeView
 from emulator.cluster.model import Pod, Ref
@@ -52,10 +52,13 @@ def _stack(view: NodeView) -> Iterator[Flow]:
 
 
 def _tunnel_ends(view: NodeView) -> Iterator[Flow]:
-    """What came out of the tunnel does not go into it again: it would travel in circles."""
+    """What came out of the tunnel does not go into it again: it would travel in circles.
+
+    What a Service of this node sends elsewhere may: it came for a NodePort at the pods' gateway.
+    """
     if view.overlay:
         for network in view.wiring.pod_cidrs:
-            circling = match(SOURCE(Source.TUNNEL), dst(network))
+            circling = match(SOURCE(Source.TUNNEL), MARK_SERVICE(0), dst(network))
             yield Flow(L3_FORWARDING, 240, circling, (), PIPELINE, "not-for-this-node")
 
 
