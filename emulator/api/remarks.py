@@ -16,7 +16,7 @@ def remarks(obj: JsonObject) -> tuple[str, ...]:
     name = obj.get("metadata", {}).get("name", "")
     match obj.get("kind"):
         case "Service":
-            found = (*_affinity(obj), *_hints(obj))
+            found = (*_affinity(obj), *_hints(obj), *_strange_ranges(obj))
         case "NetworkPolicy":
             found = tuple(_idle_rules(obj))
         case _:
@@ -38,6 +38,16 @@ def _affinity(service: JsonObject) -> Iterator[str]:
     if seconds > LONGEST_MEMORY:
         field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds"
         yield f"{field}: clients are remembered for {LONGEST_MEMORY} seconds here, not {seconds}"
+
+
+def _strange_ranges(service: JsonObject) -> Iterator[str]:
+    spec = service.get("spec") or {}
+    families = spec.get("ipFamilies") or ("IPv4", "IPv6")
+    for n, network in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        family = "IPv6" if ":" in network else "IPv4"
+        if family not in families:
+            why = f"{network} has no effect: the Service is not {family}"
+            yield f"spec.loadBalancerSourceRanges[{n}]: {why}"
 
 
 def _hints(service: JsonObject) -> Iterator[str]:

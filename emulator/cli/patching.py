@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -30,8 +30,24 @@ def patch(
         ready = cluster.wait_ready(timeout)
     same = after["metadata"].get("resourceVersion") == before
     session.terminal.out(f"{qualified(kind, target)} patched" + (" (no change)" if same else ""))
+    for field in lost(change, after):
+        session.terminal.warn(
+            f"{field} is not there afterwards: no such field, or none that this object can have"
+        )
     remark(session.terminal, ready)
     insist(session.terminal, ready, timeout)
+
+
+def lost(change: Any, after: Any, field: str = "") -> Iterator[str]:
+    """Fields that a patch sets and that the object lacks afterwards; of lists nothing is known."""
+    if not isinstance(change, dict) or not isinstance(after, dict):
+        return
+    for key, value in change.items():
+        path = f"{field}.{key}".removeprefix(".")
+        if key in after:
+            yield from lost(value, after[key], path)
+        elif value and not key.startswith("$"):
+            yield path
 
 
 def _read(text: str, how: str) -> Any:

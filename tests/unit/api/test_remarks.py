@@ -55,3 +55,13 @@ def test_topology_mode_is_told_to_have_no_effect() -> None:
 )
 def test_rules_that_a_policy_does_not_mean(spec: dict[str, Any], warnings: tuple[str, ...]) -> None:
     assert remarks({"kind": "NetworkPolicy", "metadata": {"name": "p"}, "spec": spec}) == warnings
+
+
+def test_source_ranges_of_a_family_that_the_service_has_not() -> None:
+    spec = {"ipFamilies": ["IPv6"], "loadBalancerSourceRanges": ["2001:db8::/32", "10.0.0.0/8"]}
+    found = remarks({"kind": "Service", "metadata": {"name": "web"}, "spec": spec})
+    where = "spec.loadBalancerSourceRanges[1]"
+    assert found == (f"Service web: {where}: 10.0.0.0/8 has no effect: the Service is not IPv4",)
+    assert (
+        remarks({"kind": "Service", "metadata": {"name": "web"}, "spec": spec | {"ipFamilies": None}}) == ()
+    )

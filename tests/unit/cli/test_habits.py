@@ -65,6 +65,13 @@ def test_patch(how: str, text: str, media_type: str, invoke: Invoke, cluster: Fa
     assert call[4] in ({"spec": {"type": "ClusterIP"}}, [{"op": "remove", "path": "/spec/type"}])
 
 
+def test_a_patch_that_does_nothing_says_so(invoke: Invoke) -> None:
+    change = '{"metadata": {"labels": null}, "spec": {"type": "NodePort", "bogus": 1, "$patch": "merge"}}'
+    result = invoke("patch", "svc", "web", "-n", "shop", "-p", change)
+    assert result.stdout == "service/web patched (no change)\n"
+    assert [line.split()[1] for line in result.stderr.splitlines() if "warning" in line] == ["spec.bogus"]
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
