@@ -170,12 +170,14 @@ class Resources:
         current = self._store.find(target.key) if target.name else None
         if current is None:
             write = self._store.prepare_create if options.dry_run else self._store.create
-            return Result.CREATED, Answer(write(wanted.obj), 201, warnings)
+            made = write(wanted.obj)
+            return Result.CREATED, Answer(made, 201, _remarked(warnings, made))
         write = self._store.prepare_replace if options.dry_run else self._store.replace
         merged = settled_update(current, wanted.merged_into(current))
         self._refuse(check(_without_status(merged)).broken_rules, merged, current)
         stored = write(merged)
-        return (Result.UNCHANGED if stored == current else Result.CONFIGURED), Answer(stored, 200, warnings)
+        result = Result.UNCHANGED if stored == current else Result.CONFIGURED
+        return result, Answer(stored, 200, _remarked(warnings, stored))
 
     def _apply_patch(self, target: Target, body: Any, options: WriteOptions) -> Answer:
         """Server-side apply, without tracking who owns which field: what the last apply set and this one
@@ -330,3 +332,8 @@ def _scaled(obj: JsonObject, scale: JsonObject) -> JsonObject:
     wanted = _part(scale, "metadata")
     metadata = {**obj["metadata"], "resourceVersion": wanted.get("resourceVersion", "")}
     return {**obj, "metadata": metadata, "spec": {**obj["spec"], "replicas": replicas}}
+
+
+def _remarked(warnings: Sequence[str], stored: JsonObject) -> tuple[str, ...]:
+    """With what is remarkable only once the cluster has filled in its part, as families of a Service."""
+    return tuple(dict.fromkeys((*warnings, *remarks(stored))))

@@ -193,3 +193,20 @@ def test_generated_names_create_each_time(apply: Applier, tmp_path: Path) -> Non
     manifest["metadata"] = {"generateName": "once-", "namespace": "shop"}
     assert [apply(manifest), apply(manifest)] == ["created", "created"]
     assert len(apply.store.list("Job")) == 2
+
+
+def test_what_is_remarkable_only_with_the_clusters_part() -> None:
+    def six(_old: JsonObject | None, new: JsonObject) -> JsonObject:
+        return {**new, "spec": {**new["spec"], "ipFamilies": ["IPv6"]}} if new["kind"] == "Service" else new
+
+    spec = {
+        "type": "LoadBalancer",
+        "ports": [{"port": 80}],
+        "loadBalancerSourceRanges": ["10.0.0.0/8"],
+    }
+    manifest = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}}
+    resources = Resources(make_store(admit=six))
+    for _ in range(2):
+        _, answer = resources.apply({**manifest, "spec": spec}, WriteOptions())
+        (warning,) = answer.warnings
+        assert warning.endswith("10.0.0.0/8 has no effect: the Service is not IPv4")
