@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from emulator.cluster.model import ClusterState, Pod, ServicePort
@@ -11,12 +11,14 @@ from emulator.cluster.wiring import (
     TUNNEL_OFPORT,
     UPLINK_OFPORT,
     Bridge,
+    BridgeRole,
     ExternalHost,
     IPAddress,
     LinuxRouter,
     NodePlan,
     Port,
     PortRole,
+    RouterInterface,
 )
 from emulator.verdict.trace.packet import Ends, Packet
 
@@ -166,6 +168,36 @@ class Atlas:
                 balancer = self.state.wiring.balancer
                 return Stack(port.peer, balancer.addresses if balancer else ())
         return self._neighbour(bridge, port)
+
+    def routed(self, router: LinuxRouter, packet: Packet) -> tuple[Onward, Packet] | None:
+        """What a Linux router does with a packet, as far as the plan knows: its subnets, its own routes, and
+        the nodes that hang on it, whose pods it learns of over BGP. None where only its kernel can tell."""
+        found = self._interface(router, packet.destination)
+        if found is None:
+            return None
+        sent = replace(packet, eth_source=found.mac, eth_destination=found.peer_mac, ttl=packet.ttl - 1)
+        other = self._places.get(found.peer)
+        if other is not None:
+            is_node = other.role is BridgeRole.NODE
+            return Entry(other, UPLINK_OFPORT if is_node else other.port(router.place).ofport), sent
+        further = next((one for one in self.state.wiring.routers if one.place == found.peer), None)
+        return None if further is None else (Router(further), sent)
+
+    def _interface(self, router: LinuxRouter, destination: IPAddress) -> RouterInterface | None:
+        by_name = {interface.name: interface for interface in router.interfaces}
+        for interface in router.interfaces:
+            if interface.is_subnet and destination in interface.peer_addresses:
+                return interface
+        for node in self.state.wiring.nodes:
+            if any(destination in cidr for cidr in node.pod_cidrs if cidr.version == destination.version):
+                return next((one for one in router.interfaces if one.peer == f"node/{node.name}"), None)
+        covering = [
+            route
+            for route in router.routes
+            if route.destination.version == destination.version and destination in route.destination
+        ]
+        best = max(covering, key=lambda route: route.destination.prefixlen, default=None)
+        return None if best is None else by_name[best.interface]
 
     def is_claimed(self, place: str, protocol: str, number: int) -> bool:
         """Whether a port of a node's own addresses is a NodePort or a hostPort, which its bridge answers."""

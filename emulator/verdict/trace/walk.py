@@ -197,6 +197,13 @@ class _Walker:
                     arrived = self._arrive(onward, packet)
                     return replace(arrived, hops=(*hops, *arrived.hops))
                 case Router():
+                    routed = self.atlas.routed(onward.router, packet)
+                    if routed is not None:
+                        hops.append(
+                            self._hop(onward.router.place, "routes it, as the plan says", Weight.NOTE)
+                        )
+                        onward, packet = routed
+                        continue
                     why = "a Linux router: its routes are its kernel's, and no flow table shows them"
                     hops.append(self._hop(onward.router.place, why, Weight.CHANGE))
                     return _Journey(tuple(hops), packet, Outcome.UNKNOWN)
