@@ -19,6 +19,7 @@ from emulator.api.client import MERGE_PATCH, Client, ClusterUnreachableError
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.cluster.places import MACHINES, parse_place
+from emulator.engine.asking import Asking
 from emulator.engine.attending import attended
 from emulator.engine.inspecting import Inspecting
 from emulator.engine.manifests import Manifests, read, settled
@@ -32,7 +33,7 @@ _INTERRUPTIBLE = ("env", "--default-signal=INT")
 """Before a command in the sandbox: what leads there ignores Ctrl-C, and the command would inherit that."""
 
 
-class Cluster(Inspecting):
+class Cluster(Asking, Inspecting):
     """A running cluster. Timeouts are in seconds; `namespace=None` means all of them."""
 
     def __init__(self, box: sandbox.Sandbox) -> None:

@@ -20,6 +20,7 @@ from emulator.engine.daemon import Engine
 from emulator.engine.entering import place_argv
 from emulator.engine.flowtables import FlowTables
 from emulator.engine.loading import Loads
+from emulator.engine.sweeping import matrix
 from emulator.engine.tracing import Tracer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,6 +40,7 @@ def make_front(engine: Engine) -> web.Application:
     app.router.add_post(f"{_PREFIX}/trace", routes.trace)
     app.router.add_post(f"{_PREFIX}/flows", routes.flows)
     app.router.add_post(f"{_PREFIX}/drift", routes.drift)
+    app.router.add_post(f"{_PREFIX}/matrix", routes.matrix)
     app.router.add_post(f"{_PREFIX}/capture", routes.capture)
     app.router.add_post(f"{_PREFIX}/loads", routes.start_load)
     app.router.add_delete(f"{_PREFIX}/loads/{{name}}", routes.stop_load)
@@ -119,6 +121,12 @@ class _Routes:
     async def drift(self, request: web.Request) -> web.Response:
         """How that differs from what is computed; with `heal`, what is left once it has been put right."""
         return web.json_response(await self._tables.drift(await _body(request)))
+
+    async def matrix(self, request: web.Request) -> web.Response:
+        """Send real traffic between all pairs of places."""
+        engine = self._engine
+        in_turn = engine.options.datapath == "netdev"
+        return web.json_response(await matrix(engine.snapshot(), await _body(request), in_turn=in_turn))
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         """Packets as they pass, a JSON value a line."""

@@ -10,12 +10,26 @@ from emulator.cluster.places import parse_place
 from emulator.oracle.ask import UnanswerableError, ask
 from emulator.oracle.packet import Question
 from emulator.probes.observation import Observation
+from emulator.probes.swept import Ask
 
 _DECIDED_OTHERWISE = ("packet", "ttl", "dontFragment", "sourceAddress")
 """Fields of a request that make it a question about something else: headers that lie, or lengths."""
 _LARGEST = 1200
 """Bytes of payload that fit a packet everywhere: fragments have no ports, and are another question."""
 _PROTOCOLS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "icmp": None}
+
+
+_SWEPT = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "sctp": Protocol.SCTP}
+
+
+def outcome_of(state: ClusterState, asked: Ask) -> str | None:
+    """The outcome that one probe of a sweep should have; None where the oracle cannot tell."""
+    protocol = _SWEPT[asked.transport.value]
+    source, target = parse_place(asked.source), parse_place(asked.target)
+    try:
+        return ask(state, Question(source, target, protocol, asked.port, asked.version)).outcome.value
+    except UnanswerableError:
+        return None
 
 
 def spec_of(

@@ -19,7 +19,7 @@ _LD_H_ABS, _LD_B_ABS, _LD_B_IND, _LD_H_IND = 0x28, 0x30, 0x50, 0x48
 _LDX_IMM, _TAX, _AND_K, _LSH_K, _JA, _JEQ, _JSET, _RET = 0x01, 0x07, 0x54, 0x64, 0x05, 0x15, 0x45, 0x06
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+TCP, UDP, ICMP, ICMPV6, SCTP = 6, 17, 1, 58, 132
 _SYN_RST = 0x06
 _VXLAN = 4789
 
@@ -101,6 +101,37 @@ def _by_protocol(snap: int, protocol: int) -> Program:
         Step(_JEQ, protocol, then=wanted),
         *(Step(_JEQ, header, then="yes") for header in (0, 43, 44, 60)),
         Step(_RET, 0),
+        Step(_LD_B_IND, _NET_OFF + 13, label="tcp"),
+        Step(_JSET, _SYN_RST, then="yes", otherwise="no"),
+        Step(_LD_H_IND, _NET_OFF + 2, label="udp"),
+        Step(_JEQ, _VXLAN, then="no", otherwise="yes"),
+        Step(_RET, snap, label="yes"),
+        Step(_RET, 0, label="no"),
+    )
+
+
+def first_packets(snap: int) -> Program:
+    """What begins or refuses a conversation: TCP with SYN or RST, UDP but VXLAN, SCTP, ICMP, ARP."""
+    always = (ICMP, ICMPV6, SCTP)
+    return (
+        Step(_LD_H_ABS, _AD_PROTOCOL),
+        Step(_JEQ, ARP, then="yes"),
+        Step(_JEQ, IPV6, then="ipv6"),
+        Step(_JEQ, IPV4, otherwise="no"),
+        Step(_LD_B_ABS, _NET_OFF),
+        Step(_AND_K, 0x0F),
+        Step(_LSH_K, 2),
+        Step(_TAX),
+        Step(_LD_B_ABS, _NET_OFF + 9),
+        Step(_JA, then="protocol"),
+        Step(_LDX_IMM, 40, label="ipv6"),
+        Step(_LD_B_ABS, _NET_OFF + 6),
+        *(
+            Step(_JEQ, protocol, then="yes", label="" if index else "protocol")
+            for index, protocol in enumerate(always)
+        ),
+        Step(_JEQ, TCP, then="tcp"),
+        Step(_JEQ, UDP, then="udp", otherwise="no"),
         Step(_LD_B_IND, _NET_OFF + 13, label="tcp"),
         Step(_JSET, _SYN_RST, then="yes", otherwise="no"),
         Step(_LD_H_IND, _NET_OFF + 2, label="udp"),

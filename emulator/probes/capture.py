@@ -97,7 +97,7 @@ class Tap:
         cls, site: Site, program: bpf.Program, receive: Callable[[Record], None], snap: int = HANDSHAKE_SNAP
     ) -> Tap:
         """Watch `site`; armed on return. Raises OSError when the place or interface does not exist."""
-        sock = await within(site.netns, partial(_packet_socket, site.interface, program))
+        sock = await within(site.netns, partial(packet_socket, site.interface, program))
         return cls(site, sock, receive, snap)
 
     def drain(self) -> None:
@@ -128,7 +128,8 @@ class Tap:
                 most -= 1
 
 
-def _packet_socket(interface: str, program: bpf.Program) -> socket.socket:
+def packet_socket(interface: str, program: bpf.Program) -> socket.socket:
+    """Capture at an interface of this thread's namespace, empty for all of them. Raises OSError."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
     try:
         sock.setblocking(False)

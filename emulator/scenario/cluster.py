@@ -160,6 +160,18 @@ class LiveCluster(Protocol):
     def drift(self, node: str | None = None, *, heal: bool = False) -> JsonObject:
         """How they differ from what is computed."""
 
+    def matrix(
+        self,
+        ports: Sequence[str] = ("80/tcp",),
+        *,
+        namespaces: Sequence[str] | None = None,
+        nodes: bool = False,
+        external: bool = False,
+        family: int | None = None,
+        timeout: float | None = None,
+    ) -> JsonObject:
+        """Probe every pair; the answer is the `Matrix` contract."""
+
     def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
         """Begin a steady load and return its id."""
 

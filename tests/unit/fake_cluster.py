@@ -67,6 +67,8 @@ class FakeCluster:
     log: str = ""
     load: JsonObject = field(default_factory=dict)
     """What became of a load."""
+    reachability: JsonObject = field(default_factory=dict)
+    """The answer to every matrix."""
     packets: Sequence[JsonObject] = ()
     events: Sequence[JsonObject] = ()
     """What a watch tells after what there is."""
@@ -179,6 +181,10 @@ class FakeCluster:
         self.probes.append((source, target, port))
         self.calls.append(("probe", source, target, port, options))
         return self.answer(source, target, port)
+
+    def matrix(self, ports: Sequence[str] = ("80/tcp",), **options: Any) -> JsonObject:
+        self.calls.append(("matrix", tuple(ports), options))
+        return self.reachability
 
     def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
         self.calls.append(("load", tuple(streams)))
