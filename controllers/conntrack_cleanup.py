@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from controllers import unixctl
 from controllers.pipeline.stale import Frontends, connections, stale
@@ -35,7 +36,9 @@ class Cleaner:
             if not found:
                 break
             for connection in found:
-                unixctl.command("dpctl/flush-conntrack", f"zone={connection.zone}", connection.tuple)
+                # Refused is the flush of one that has ended since; one that is still there is found again.
+                with suppress(unixctl.ControlError):
+                    unixctl.command("dpctl/flush-conntrack", f"zone={connection.zone}", connection.tuple)
             forgotten += len(found)
         else:
             log.error("%d stale UDP connections remain", len(found))
