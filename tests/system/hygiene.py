@@ -29,6 +29,8 @@ FIRST_WORDS = "datapath_drop_upcall_error"
 """Counts packets that come by an interface that is plugged in, but not yet known to belong to a bridge."""
 WORDS_OF_AN_INTERFACE = 2
 """Multicast listener reports that Linux sends when an interface gets its IPv6 addresses."""
+LAST_WORDS = "datapath_drop_invalid_port"
+"""Counts packets on their way to an interface that is unplugged meanwhile, as its pod was deleted."""
 DROPPED_ON_PURPOSE = {
     "drop_action_of_pipeline": "a flow without actions is the pipeline's own decision",
     "datapath_drop_userspace_action_error": "so the datapath counts what it has handed to the controller",
@@ -82,6 +84,7 @@ def assert_nothing_was_lost(cluster: Cluster) -> None:
     lost = {name: int(total) for name, total in counters.items() if MUST_BE_ZERO.fullmatch(name)}
     first_words = WORDS_OF_AN_INTERFACE * switch_log(cluster).count(": added interface ")
     assert lost.pop(FIRST_WORDS, 0) <= first_words
+    assert lost.pop(LAST_WORDS, 0) <= switch_log(cluster).count(": deleted interface ")
     assert not lost.keys() - DROPPED_ON_PURPOSE, lost
     show = inside(cluster, "ovs-appctl", "dpctl/show", "--statistics")
     (upcalls_lost,) = re.findall(r"lookups: hit:\d+ missed:\d+ lost:(\d+)", show)
