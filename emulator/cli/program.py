@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Packets": {
         "probe": "Send real traffic and say what became of it.",
         "trace": "Follow a packet through the flow tables, there and back.",
+        "diagnose": "Say why a packet fares as it does, and what to change.",
         "matrix": "Probe every pair of pods, and show who reaches whom.",
         "capture": "Capture packets at any place.",
         "flows": "List installed flows by stage, with their owners.",

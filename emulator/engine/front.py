@@ -17,6 +17,7 @@ from emulator.cluster.places import PlaceError, parse_place
 from emulator.engine import probing
 from emulator.engine.capturing import capture
 from emulator.engine.daemon import Engine
+from emulator.engine.diagnosing import Diagnoser
 from emulator.engine.entering import place_argv
 from emulator.engine.flowtables import FlowTables
 from emulator.engine.loading import Loads
@@ -41,6 +42,7 @@ def make_front(engine: Engine) -> web.Application:
     app.router.add_post(f"{_PREFIX}/flows", routes.flows)
     app.router.add_post(f"{_PREFIX}/drift", routes.drift)
     app.router.add_post(f"{_PREFIX}/matrix", routes.matrix)
+    app.router.add_post(f"{_PREFIX}/diagnose", routes.diagnose)
     app.router.add_post(f"{_PREFIX}/capture", routes.capture)
     app.router.add_post(f"{_PREFIX}/loads", routes.start_load)
     app.router.add_delete(f"{_PREFIX}/loads/{{name}}", routes.stop_load)
@@ -57,6 +59,7 @@ class _Routes:
         self._loads = Loads()
         self._tracer = Tracer()
         self._tables = FlowTables(engine, self._tracer)
+        self._diagnoser = Diagnoser(engine, self._tracer, self._tables)
 
     @property
     def notice_controller(self) -> Any:
@@ -121,6 +124,10 @@ class _Routes:
     async def drift(self, request: web.Request) -> web.Response:
         """How that differs from what is computed; with `heal`, what is left once it has been put right."""
         return web.json_response(await self._tables.drift(await _body(request)))
+
+    async def diagnose(self, request: web.Request) -> web.Response:
+        """Why a packet fares as it does."""
+        return web.json_response(await self._diagnoser.answer(await _body(request)))
 
     async def matrix(self, request: web.Request) -> web.Response:
         """Send real traffic between all pairs of places."""

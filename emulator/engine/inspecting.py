@@ -38,6 +38,34 @@ class Inspecting:
         answer: JsonObject = self._client.request("POST", "/mininetes/v1/trace", given)
         return answer
 
+    def diagnose(
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        namespace: str = "default",
+        http: str | None = None,
+        family: int | None = None,
+        timeout: float | None = None,
+    ) -> JsonObject:
+        """Why a packet fares as it does; the answer is the `Diagnosis` contract. Raises ApiError (404, 400).
+
+        Spec, trace, wire and drift are asked, and the cause is looked for where something is wrong.
+        """
+        body = {
+            "from": source,
+            "to": target,
+            "port": port,
+            "namespace": namespace,
+            "http": http,
+            "family": family,
+            "timeout": timeout,
+        }
+        given = {field: value for field, value in body.items() if value is not None}
+        answer: JsonObject = self._client.request("POST", "/mininetes/v1/diagnose", given)
+        return answer
+
     def flows(self, node: str | None = None) -> list[JsonObject]:
         """The installed flows of a node or router (None: of all), with owners. Raises ApiError 404."""
         answer: JsonObject = self._client.request("POST", "/mininetes/v1/flows", {"node": node})

@@ -154,6 +154,18 @@ class LiveCluster(Protocol):
     ) -> JsonObject:
         """Where the installed flows take a connection; the answer is the `Trace` contract."""
 
+    def diagnose(
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        http: str | None = None,
+        family: int | None = None,
+        timeout: float | None = None,
+    ) -> JsonObject:
+        """Why a packet fares as it does; the answer is the `Diagnosis` contract."""
+
     def flows(self, node: str | None = None) -> Sequence[JsonObject]:
         """The installed flows, with owners."""
 

@@ -74,6 +74,7 @@ class FakeCluster:
     """What a watch tells after what there is."""
     probes: list[tuple[str, str, str | None]] = field(default_factory=list)
     traced: JsonObject = field(default_factory=dict)
+    diagnosed: JsonObject = field(default_factory=dict)
     installed: Sequence[JsonObject] = ()
     drifted: JsonObject = field(default_factory=lambda: {"kind": "Drift", "items": [], "healed": []})
     calls: list[tuple[Any, ...]] = field(default_factory=list)
@@ -90,6 +91,19 @@ class FakeCluster:
     ) -> JsonObject:
         self.calls.append(("trace", source, target, port, family))
         return self.traced
+
+    def diagnose(
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        http: str | None = None,
+        family: int | None = None,
+        timeout: float | None = None,
+    ) -> JsonObject:
+        self.calls.append(("diagnose", source, target, port, http, family, timeout))
+        return self.diagnosed
 
     def flows(self, node: str | None = None) -> Sequence[JsonObject]:
         self.calls.append(("flows", node))

@@ -1,0 +1,215 @@
+"""Diagnoses, as the front is asked for them: what can be known is gathered, then judged."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from controllers import unixctl
+from emulator.api.errors import ApiError, bad_request
+from emulator.api.objects import JsonObject
+from emulator.cluster.model import Protocol
+from emulator.cluster.places import Place, PlaceError, PlaceKind, Port, parse_place, parse_port
+from emulator.cluster.snapshot import Snapshot
+from emulator.cluster.state import state_of
+from emulator.engine import probing
+from emulator.engine.flowtables import FlowTables
+from emulator.engine.naming import resolver_of
+from emulator.engine.targets import UnknownPlaceError
+from emulator.engine.tracing import Tracer
+from emulator.oracle.ask import UnanswerableError, ask
+from emulator.oracle.packet import Question as Spoken
+from emulator.probes.listeners import Listener, listeners
+from emulator.probes.lookups import LookupFailedError
+from emulator.probes.netns import within
+from emulator.probes.request import RequestError
+from emulator.verdict.causes.order import FINDERS
+from emulator.verdict.diagnose.change import change
+from emulator.verdict.diagnose.diagnosis import diagnose
+from emulator.verdict.diagnose.evidence import Answers, Asked, Evidence, Naming
+from emulator.verdict.trace.atlas import NoSuchSenderError
+from emulator.verdict.trace.model import Trace
+from emulator.verdict.trace.packet import SOURCE_PORT
+from emulator.verdict.trace.walk import Question as Traced
+
+if TYPE_CHECKING:
+    from emulator.engine.daemon import Engine
+
+_FOR_EACH = 6
+"""Probes for each that may answer: of two, one is missed by all twelve once in 2,000 times."""
+_MOST_PROBES = 48
+_MOST_TRACES = 16
+_MOST_LISTENED = 32
+_PROTOCOLS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "sctp": Protocol.SCTP, "icmp": None}
+
+_KINDS = {
+    PlaceKind.POD: "Pod",
+    PlaceKind.DEPLOYMENT: "Deployment",
+    PlaceKind.STATEFUL_SET: "StatefulSet",
+    PlaceKind.DAEMON_SET: "DaemonSet",
+}
+
+
+class Diagnoser:
+    """Answers `POST /mininetes/v1/diagnose`."""
+
+    def __init__(self, engine: Engine, tracer: Tracer, tables: FlowTables) -> None:
+        self._engine = engine
+        self._tracer = tracer
+        self._tables = tables
+
+    async def answer(self, body: JsonObject) -> JsonObject:
+        """Gather and judge. Raises ApiError for what makes no sense, and for a source that does not exist."""
+        evidence = await self.gather(body)
+        return diagnose(evidence, FINDERS, change).as_json()
+
+    async def gather(self, body: JsonObject) -> Evidence:
+        """All that can be known. Raises ApiError."""
+        # What differs may be put right meanwhile: it is looked at before anything is sent.
+        drift = tuple((await self._tables.drift({}))["items"])
+        snapshot = self._engine.snapshot()
+        evidence = replace(_begun(snapshot, body), drift=drift)
+        chart = probing.Map.of(snapshot)
+        question: probing.Question | None = None
+        try:
+            question = probing.question_of(snapshot, chart, body)
+            evidence = replace(evidence, source=question.source)
+            request = await question.complete(question.request())
+        except UnknownPlaceError as error:
+            evidence = replace(evidence, refusal=str(error))
+        except LookupFailedError as error:
+            evidence = replace(
+                evidence, refusal=str(error), naming=self._naming(evidence, error.lookups, error)
+            )
+        except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:
+            raise bad_request(str(error)) from error
+        else:
+            evidence = replace(
+                evidence,
+                address=request.target.address(body.get("family")),
+                port=Port(request.target.port or 0, request.protocol.value),
+                naming=self._naming(evidence, question.lookups) if question.lookups else None,
+            )
+            probed = {**body, "count": self._count(len(request.target.candidates))}
+            evidence = replace(evidence, answers=await self._answers(evidence, probed))
+            evidence = replace(evidence, listening=await self._listening(chart, evidence))
+        return await self._with_way_to_names(evidence)
+
+    # -- the answers ---------------------------------------------------------------------------------
+
+    async def _answers(self, evidence: Evidence, body: JsonObject) -> Answers:
+        answers = Answers(spec=_spec(evidence))
+        first = await self._trace(evidence, SOURCE_PORT)
+        answers = replace(answers, trace=first, wire=await self._wire(evidence, body))
+        if first is None or len(answers.happened | answers.expected) < 2:
+            return answers
+        others = []
+        for port in range(SOURCE_PORT + 1, SOURCE_PORT + _MOST_TRACES):
+            other = await self._trace(evidence, port)
+            if other is not None and other.outcome not in answers.traced:
+                others.append(other)
+                answers = replace(answers, others=tuple(others))
+                break
+        return answers
+
+    async def _wire(self, evidence: Evidence, body: JsonObject) -> JsonObject | None:
+        try:
+            return await probing.probe(evidence.snapshot, body, self._engine.workshop)
+        except ApiError:
+            return None
+
+    async def _trace(self, evidence: Evidence, source_port: int) -> Trace | None:
+        assert evidence.address is not None
+        assert evidence.port is not None
+        question = Traced(
+            evidence.source,
+            str(evidence.asked.target),
+            evidence.port.protocol,
+            evidence.address,
+            evidence.port.number,
+            source_port=source_port,
+        )
+        try:
+            return await asyncio.to_thread(self._tracer.trace, evidence.state, question)
+        except (OSError, unixctl.ControlError, NoSuchSenderError, ValueError):
+            return None
+
+    @staticmethod
+    def _count(candidates: int) -> int:
+        return 1 if candidates < 2 else min(_FOR_EACH * candidates, _MOST_PROBES)
+
+    # -- what else can be seen -----------------------------------------------------------------------
+
+    async def _listening(self, chart: probing.Map, evidence: Evidence) -> dict[str, tuple[Listener, ...]]:
+        """What listens where the packet may arrive: which sockets are open there."""
+        found: dict[str, tuple[Listener, ...]] = {}
+        for place in list(evidence.arrivals())[:_MOST_LISTENED]:
+            try:
+                found[place] = await within(chart.sites[place].netns, listeners)
+            except (KeyError, OSError):
+                continue
+        return found
+
+    def _naming(self, evidence: Evidence, lookups: Any, failed: Exception | str = "") -> Naming:
+        resolver = resolver_of(evidence.snapshot, evidence.source)
+        return Naming(
+            lookups=tuple(lookups),
+            failed=str(failed),
+            servers=tuple(ip_address(server) for server in resolver.nameservers),
+            candidates=tuple(resolver.candidates(evidence.asked.target.name)),
+        )
+
+    async def _with_way_to_names(self, evidence: Evidence) -> Evidence:
+        """Where a name server gave no answer, the way to it is asked about like any other."""
+        naming = evidence.naming
+        if naming is None or naming.answered or not naming.servers:
+            return evidence
+        server = naming.servers[0]
+        target = parse_place(str(server))
+        to_server = replace(
+            evidence,
+            asked=Asked(evidence.asked.source, target, Port(53, "udp")),
+            address=server,
+            port=Port(53, "udp"),
+        )
+        body = {"from": evidence.source, "to": str(server), "port": "53/udp"}
+        return replace(evidence, naming=replace(naming, way=await self._answers(to_server, body)))
+
+
+def _begun(snapshot: Snapshot, body: JsonObject) -> Evidence:
+    """What is known before anything is asked. Raises ApiError."""
+    namespace = str(body.get("namespace") or "default")
+    try:
+        source, target = parse_place(str(body["from"]), namespace), parse_place(str(body["to"]), namespace)
+        port = parse_port(str(body["port"])) if body.get("port") else target.port
+    except (KeyError, PlaceError) as error:
+        raise bad_request(str(error)) from error
+    http = body.get("http")
+    asked = Asked(source, target, port, http if isinstance(http, str) else "")
+    _expect(snapshot, source)
+    return Evidence(asked, snapshot, state_of(snapshot), port=port)
+
+
+def _expect(snapshot: Snapshot, source: Place) -> None:
+    """Raise ApiError when there is no such source: nobody can say why that reaches nothing."""
+    kind = _KINDS.get(source.kind)
+    if kind is not None and snapshot.get(kind, source.namespace, source.name) is not None:
+        return
+    try:
+        probing.Map.of(snapshot).directory.site_of(source)
+    except UnknownPlaceError as error:
+        raise ApiError(404, "NotFound", str(error)) from error
+
+
+def _spec(evidence: Evidence) -> Any:
+    assert evidence.address is not None
+    assert evidence.port is not None
+    spoken = _PROTOCOLS[evidence.port.protocol]
+    number = evidence.port.number if spoken else None
+    try:
+        source = parse_place(evidence.source)
+        return ask(evidence.state, Spoken(source, evidence.address, spoken, number))
+    except UnanswerableError:
+        return None

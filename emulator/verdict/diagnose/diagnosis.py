@@ -1,0 +1,120 @@
+"""From evidence to a diagnosis: causes are tried in turn, and the first that is recognised is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from emulator.api.objects import JsonObject
+from emulator.cluster.model import Ref
+from emulator.cluster.outcome import Outcome
+from emulator.verdict.diagnose.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A kind of cause."""
+
+    name: str
+    """`wrong-target-port`: what programs test for. It never changes its meaning."""
+    meaning: str
+    """What is wrong, in general; a sentence without its full stop."""
+    remedy: str
+    """What to do about it, in general."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What is wrong here."""
+
+    code: Code
+    object: str
+    """`NetworkPolicy/shop/deny-all`, `Node/worker-1`: who has to change."""
+    sentence: str
+    """What is wrong, in particular."""
+    fix: str
+    """A command, or a change of YAML; several lines where it takes them."""
+    see: str = ""
+    """A command that shows it."""
+
+    def as_json(self) -> JsonObject:
+        """The contract's fields first."""
+        body = {"code": self.code.name, "object": self.object, "sentence": self.sentence}
+        body["meaning"] = self.code.meaning
+        return body | ({"see": self.see} if self.see else {})
+
+
+Finder = Callable[[Evidence], Cause | None]
+"""Recognises one cause. It is called only when something is wrong, and says None when in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What `diagnose` says."""
+
+    evidence: Evidence
+    cause: Cause | None
+    change: str
+    """Without a cause: what would alter what happens."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything is as the manifests say."""
+        answers = self.evidence.answers
+        return bool(answers.expected and answers.final) and not answers.difference
+
+    @property
+    def outcome(self) -> Outcome:
+        """What happens; ERROR where nobody knows."""
+        found = self.evidence.answers.final
+        if not found:
+            return Outcome.ERROR
+        return next(iter(found)) if len(found) == 1 else Outcome.MIXED
+
+    def as_json(self) -> JsonObject:
+        """The `Diagnosis` contract; what follows `fix` is added to it."""
+        evidence, answers = self.evidence, self.evidence.answers
+        body: JsonObject = {
+            "apiVersion": "mininetes.io/v1",
+            "kind": "Diagnosis",
+            "from": evidence.source or str(evidence.asked.source),
+            "to": str(evidence.asked.target),
+            "port": str(evidence.port) if evidence.port else None,
+            "spec": answers.spec.as_json() if answers.spec else None,
+            "trace": answers.trace.as_json() if answers.trace else None,
+            "wire": dict(answers.wire) if answers.wire else None,
+            "drift": [dict(item) for item in evidence.drift],
+            "cause": self.cause.as_json() if self.cause else None,
+            "fix": self.cause.fix if self.cause else "",
+            "outcome": self.outcome.value,
+            "agrees": self.agrees,
+            "difference": answers.difference,
+            "change": self.change,
+            "address": str(evidence.address) if evidence.address else None,
+        }
+        if evidence.refusal:
+            body["refusal"] = evidence.refusal
+        if evidence.naming:
+            body["lookups"] = [one.as_json() for one in evidence.naming.lookups]
+        if evidence.listening:
+            body["listening"] = {
+                place: [str(one) for one in found] for place, found in evidence.listening.items()
+            }
+        return body
+
+
+def diagnose(evidence: Evidence, finders: Iterable[Finder], change: Callable[[Evidence], str]) -> Diagnosis:
+    """The first cause that is recognised; none is looked for when nothing is wrong."""
+    if evidence.is_well:
+        return Diagnosis(evidence, None, change(evidence))
+    found = next(filter(None, (finder(evidence) for finder in finders)), None)
+    return Diagnosis(evidence, found, "" if found else change(evidence))
+
+
+def written(ref: Ref) -> str:
+    """The object as users write it on a command line: `networkpolicy/deny-all -n shop`."""
+    namespace = f" -n {ref.namespace}" if ref.namespace else ""
+    return f"{ref.kind.lower()}/{ref.name}{namespace}"
