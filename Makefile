@@ -34,6 +34,7 @@ docs: install ## write the pages that come from the code
 	@$(PYTHON) -m controllers.pipeline.document > docs/pipeline.md
 	@$(PYTHON) -m emulator.cli.reference > docs/cli.md
 	@$(PYTHON) -m emulator.workloads.catalogue > docs/images.md
+	@$(PYTHON) -m emulator.cluster.faults.document > docs/faults.md
 
 clean: ## remove what the other targets made
 	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -101,3 +101,36 @@ def clusters(context: click.Context, incomplete: str) -> Iterable[str]:  # noqa:
     from emulator.sandbox import all as running
 
     return [sandbox.name for sandbox in running()]
+
+
+@_quietly
+def faults(context: click.Context, incomplete: str) -> Iterable[str]:
+    """Kinds of faults, then their arguments; what is active, to clear it."""
+    from emulator.cluster.faults.catalogue import KINDS, kind_of_fault
+
+    words = context.params.get("words") or ()
+    if context.params.get("action") == "clear":
+        cluster = _session(context).connect(context.params.get("name") or "default")
+        active = cluster.faults()
+        return [word for fault in active for word in (fault["name"], fault["fault"])]
+    if not words or context.params.get("action") == "list":
+        return [kind.name for kind in KINDS]
+    found: list[str] = []
+    for index, parameter in enumerate(kind_of_fault(words[0]).parameters):
+        prefix = f"{parameter.name}="
+        values = _suggested(context, parameter.suggests)
+        if not incomplete.startswith(prefix):
+            found.append(prefix)
+        else:
+            found += [f"{prefix}{value}" for value in values]
+        if index == len(words) - 1:
+            found += values
+    return found
+
+
+def _suggested(context: click.Context, what: str) -> list[str]:
+    if what == "nodes":
+        return [name for _, name in _names(context, "Node", None)]
+    if what == "pods":
+        return [f"{namespace}/{name}" for namespace, name in _names(context, "Pod", None)]
+    return []

@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "capture": "Capture packets at any place.",
         "flows": "List installed flows by stage, with their owners.",
         "diff": "Compare installed flows with what was computed.",
+        "fault": "Make something fail for real, and undo it.",
     },
     "Files and machine": {
         "validate": "Check files: manifests, topologies, scenarios.",

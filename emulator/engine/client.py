@@ -21,6 +21,7 @@ from emulator.api.objects import JsonObject, Key, key_of
 from emulator.cluster.places import MACHINES, parse_place
 from emulator.engine.asking import Asking
 from emulator.engine.attending import attended
+from emulator.engine.faulting import Faulting
 from emulator.engine.inspecting import Inspecting
 from emulator.engine.manifests import Manifests, read, settled
 from emulator.engine.readiness import Readiness
@@ -33,7 +34,7 @@ _INTERRUPTIBLE = ("env", "--default-signal=INT")
 """Before a command in the sandbox: what leads there ignores Ctrl-C, and the command would inherit that."""
 
 
-class Cluster(Asking, Inspecting):
+class Cluster(Asking, Faulting, Inspecting):
     """A running cluster. Timeouts are in seconds; `namespace=None` means all of them."""
 
     def __init__(self, box: sandbox.Sandbox) -> None:

@@ -23,6 +23,7 @@ from emulator.cluster.topology import parse_topology
 from emulator.engine import proxies
 from emulator.engine.advertising import Advertising
 from emulator.engine.apiserver import CertificateError, make_certificate, serve_api
+from emulator.engine.faults.injector import Injector
 from emulator.engine.health_checks import HealthChecks
 from emulator.engine.heartbeats import Heartbeats
 from emulator.engine.ingress import IngressProxies
@@ -73,7 +74,7 @@ class Engine:
         settings = Settings(
             ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
         )
-        self._network = Network(self.wiring, settings)
+        self.network = Network(self.wiring, settings)
         self._reconciler = Reconciler(self.store, self.wiring, self.pulse)
         self.proxies = IngressProxies(self.store, self.wiring, self.pulse)
         self.kubelets = Kubelets(
@@ -91,6 +92,7 @@ class Engine:
         self._proxied_version = 1
         """The last version at which an object changed that proxies tell of over HTTP. They tell of nothing
         before they have looked once, also after a restart."""
+        self.faults = Injector(self)
         self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
@@ -103,7 +105,7 @@ class Engine:
             for obj in cluster_dns(self.wiring):
                 self.store.create(obj)
         self.kubelets.recall()
-        plumbing = PodPlumbing(self._network, self.wiring)
+        plumbing = PodPlumbing(self.network, self.wiring)
         withdrawal = Withdrawal(self.store, self._reconciler, self.programming, self.proxies, self.pulse)
         pods = PodLifecycle(self.store, plumbing, self.kubelets, self.programming, withdrawal)
         async with asyncio.TaskGroup() as tasks:
@@ -135,7 +137,7 @@ class Engine:
             tasks.create_task(self._proxies.run())
 
     async def _build(self, plumbing: PodPlumbing, certificate: Awaitable[Path]) -> None:
-        await asyncio.to_thread(self._network.build)
+        await asyncio.to_thread(self.network.build)
         await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
         for host in self.wiring.external:
             place = f"ext/{host.name}"
@@ -144,6 +146,7 @@ class Engine:
         self._outside += await serve_api(self.wiring, await certificate)
         log.info("the network is built")
         self.network_built = True
+        await self.faults.resume()
         self.pulse.beat()
 
     async def _serve_names(self) -> None:
@@ -160,11 +163,11 @@ class Engine:
         self.controller_arrived.set()
         self.pulse.beat()
         if self.network_built:
-            await asyncio.to_thread(self._network.reconnect)
+            await asyncio.to_thread(self.network.reconnect)
 
     def redial(self) -> None:
         """Have all bridges dial their controller again: each is given its whole program anew. Blocks."""
-        self._network.reconnect()
+        self.network.reconnect()
 
     def miss_controller(self) -> None:
         """It no longer follows the changes: what it said last may not hold, and will be said again."""
@@ -200,7 +203,7 @@ class Engine:
             yield "the network is being built"
         elif not self._controllers:
             yield "the OpenFlow controller restarts"
-        elif self.programming.processes - {self._network.switch_process()}:
+        elif self.programming.processes - {self.network.switch_process()}:
             yield "Open vSwitch has restarted and waits for its flows"
         if not self._reconciler.is_settled:
             yield "the control loops have not seen the latest objects"

@@ -19,6 +19,7 @@ from emulator.engine.capturing import capture
 from emulator.engine.daemon import Engine
 from emulator.engine.diagnosing import Diagnoser
 from emulator.engine.entering import place_argv
+from emulator.engine.faults.injector import summary
 from emulator.engine.flowtables import FlowTables
 from emulator.engine.loading import Loads
 from emulator.engine.sweeping import matrix
@@ -43,6 +44,9 @@ def make_front(engine: Engine) -> web.Application:
     app.router.add_post(f"{_PREFIX}/drift", routes.drift)
     app.router.add_post(f"{_PREFIX}/matrix", routes.matrix)
     app.router.add_post(f"{_PREFIX}/diagnose", routes.diagnose)
+    app.router.add_get(f"{_PREFIX}/faults", routes.faults)
+    app.router.add_post(f"{_PREFIX}/faults", routes.inject)
+    app.router.add_delete(f"{_PREFIX}/faults", routes.clear)
     app.router.add_post(f"{_PREFIX}/capture", routes.capture)
     app.router.add_post(f"{_PREFIX}/loads", routes.start_load)
     app.router.add_delete(f"{_PREFIX}/loads/{{name}}", routes.stop_load)
@@ -134,6 +138,18 @@ class _Routes:
         engine = self._engine
         in_turn = engine.options.datapath == "netdev"
         return web.json_response(await matrix(engine.snapshot(), await _body(request), in_turn=in_turn))
+
+    async def faults(self, _: web.Request) -> web.Response:
+        """What the cluster suffers from on purpose."""
+        return web.json_response(summary(self._engine.faults.active))
+
+    async def inject(self, request: web.Request) -> web.Response:
+        """Make a fault happen."""
+        return web.json_response((await self._engine.faults.inject(await _body(request))).as_json())
+
+    async def clear(self, request: web.Request) -> web.Response:
+        """Undo faults: those of the query's names, or all."""
+        return web.json_response(summary(await self._engine.faults.clear(request.query.getall("name", ()))))
 
     async def capture(self, request: web.Request) -> web.StreamResponse:
         """Packets as they pass, a JSON value a line."""

@@ -184,6 +184,15 @@ class LiveCluster(Protocol):
     ) -> JsonObject:
         """Probe every pair; the answer is the `Matrix` contract."""
 
+    def inject(self, fault: str, **arguments: object) -> JsonObject:
+        """Make a fault happen; the answer says what was done."""
+
+    def clear(self, *names: str) -> Sequence[JsonObject]:
+        """Undo faults by name or kind, all without names; those that were cleared."""
+
+    def faults(self) -> Sequence[JsonObject]:
+        """The active faults."""
+
     def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
         """Begin a steady load and return its id."""
 

@@ -16,16 +16,19 @@ from emulator.scenario import changes
 from emulator.scenario.asking import ask
 from emulator.scenario.claims import failure
 from emulator.scenario.cluster import Applied, LiveCluster, Readiness
+from emulator.scenario.faults import clear
 from emulator.scenario.loads import judge
 from emulator.scenario.model import (
     Action,
     Apply,
     BeginLoad,
     Check,
+    Clear,
     Cordon,
     Delete,
     Drain,
     Exec,
+    Inject,
     Label,
     LoadCheck,
     LogCheck,
@@ -170,6 +173,11 @@ class Conductor:
                     return self._exec(action, line), ()
                 case Wait():
                     self._wait(action)
+                    return None, (text,)
+                case Inject(fault, arguments):
+                    return None, (text, *self.cluster.inject(fault, **arguments)["did"])
+                case Clear(names):
+                    clear(self.cluster, names, self.deadline.left)
                     return None, (text,)
                 case BeginLoad(name, streams):
                     self.loads[name] = self.cluster.start_load(streams)
@@ -356,6 +364,10 @@ def _told(action: Action) -> str:
             return f"cordon {node}"
         case Uncordon(node):
             return f"uncordon {node}"
+        case Inject(fault, arguments):
+            return " ".join(["fault", fault, *(f"{name}={value}" for name, value in arguments.items())])
+        case Clear(names):
+            return f"clear {', '.join(names) or 'all faults'}"
         case BeginLoad(name, streams):
             return f"load {name} begins: {len(streams)} streams"
         case Exec():

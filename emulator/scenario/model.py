@@ -9,6 +9,7 @@ from typing import Any
 
 from emulator.api.objects import JsonObject, Key
 from emulator.cluster.drain import DrainOptions
+from emulator.cluster.faults.kind import Value
 from emulator.verdict.expectation import Expectation
 
 
@@ -104,7 +105,36 @@ class Uncordon:
     node: str
 
 
-Action = Apply | Delete | Scale | Label | Rollout | Exec | Wait | BeginLoad | Drain | Cordon | Uncordon
+@dataclass(frozen=True, slots=True)
+class Inject:
+    """Make a fault happen."""
+
+    fault: str
+    arguments: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Undo faults by name or kind; none means all."""
+
+    names: tuple[str, ...] = ()
+
+
+Action = (
+    Apply
+    | Delete
+    | Scale
+    | Label
+    | Rollout
+    | Exec
+    | Wait
+    | BeginLoad
+    | Drain
+    | Cordon
+    | Uncordon
+    | Inject
+    | Clear
+)
 
 
 @dataclass(frozen=True, slots=True)

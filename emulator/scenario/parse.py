@@ -12,6 +12,7 @@ from emulator.cluster.drain import DrainOptions
 from emulator.cluster.places import parse_place
 from emulator.scenario.checks import read_check, read_claim
 from emulator.scenario.document import Document, Reader, load_document
+from emulator.scenario.faults import read_clear, read_faults
 from emulator.scenario.loads import complain_of_loads, read_loads
 from emulator.scenario.model import (
     Action,
@@ -31,11 +32,6 @@ from emulator.scenario.model import (
 from emulator.scenario.words import duration, key_named
 
 API_VERSION = "mininetes.io/v1"
-LATER = {
-    "fault": "faults cannot be injected yet",
-    "clear": "faults cannot be injected yet",
-}
-"""Words that the format keeps for what this version cannot do."""
 
 
 def read_scenario(file: Path) -> Scenario:
@@ -125,14 +121,11 @@ class _Parser:
         for word in reader:
             if word in _ACTIONS:
                 actions += _ACTIONS[word](self, reader)
-            elif word in LATER:
-                reader.raw(word)
-                reader.complain(word, LATER[word], at_key=True)
         checks = [check for one in reader.each("expect") for check in read_check(one, self.namespace)]
         for word in _ACTIONS:
             reader.raw(word)  # so that a misspelt action finds its nearest right name
         reader.done()
-        if reader.is_mapping and not {"expect", *_ACTIONS, *LATER} & set(reader):
+        if reader.is_mapping and not {"expect", *_ACTIONS} & set(reader):
             self.document.complain(reader.path, "a step needs an action or an expectation")
         return Step(name, reader.line, tuple(actions), tuple(checks))
 
@@ -206,6 +199,12 @@ class _Parser:
     def _uncordon(self, reader: Reader) -> list[Action]:
         return [Uncordon(_node(text)) for text in reader.texts("uncordon")]
 
+    def _fault(self, reader: Reader) -> list[Action]:
+        return [*read_faults(reader)]
+
+    def _clear(self, reader: Reader) -> list[Action]:
+        return [read_clear(reader)]
+
     def _exec(self, reader: Reader) -> list[Action]:
         items = reader.each("exec") if isinstance(reader.raw("exec"), list) else [reader.child("exec")]
         return [self._one_exec(item) for item in items]
@@ -267,6 +266,8 @@ _ACTIONS: Mapping[str, Callable[[_Parser, Reader], list[Action]]] = {
     "cordon": _Parser._cordon,
     "uncordon": _Parser._uncordon,
     "load": _Parser._load,
+    "fault": _Parser._fault,
+    "clear": _Parser._clear,
     "exec": _Parser._exec,
     "wait": _Parser._wait,
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from emulator.cli.reference import page as commands
+from emulator.cluster.faults.document import page as faults
 from emulator.probes.headers import FIELDS
 from emulator.probes.packets import markdown
 from emulator.workloads.catalogue import page as images
@@ -16,6 +17,7 @@ from emulator.workloads.catalogue import page as images
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": commands,
+    "faults.md": faults,
     "images.md": images,
 }
 

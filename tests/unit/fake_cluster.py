@@ -77,6 +77,8 @@ class FakeCluster:
     diagnosed: JsonObject = field(default_factory=dict)
     installed: Sequence[JsonObject] = ()
     drifted: JsonObject = field(default_factory=lambda: {"kind": "Drift", "items": [], "healed": []})
+    active: Sequence[JsonObject] = ()
+    """The faults that it suffers from."""
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     is_down: bool = False
     is_detached: bool = False
@@ -199,6 +201,18 @@ class FakeCluster:
     def matrix(self, ports: Sequence[str] = ("80/tcp",), **options: Any) -> JsonObject:
         self.calls.append(("matrix", tuple(ports), options))
         return self.reachability
+
+    def inject(self, fault: str, **arguments: Any) -> JsonObject:
+        self.calls.append(("inject", fault, arguments))
+        did = [f"did {fault}"]
+        return {"kind": "Fault", "name": f"{fault}-1", "fault": fault, "arguments": arguments, "did": did}
+
+    def clear(self, *names: str) -> Sequence[JsonObject]:
+        self.calls.append(("clear", *names))
+        return self.active
+
+    def faults(self) -> Sequence[JsonObject]:
+        return self.active
 
     def start_load(self, streams: Sequence[Mapping[str, Any]], *, namespace: str = "default") -> str:
         self.calls.append(("load", tuple(streams)))

@@ -9,7 +9,19 @@ import pytest
 from emulator.api.objects import Key
 from emulator.api.problems import ManifestError
 from emulator.cluster.outcome import Outcome
-from emulator.scenario.model import Apply, Delete, Exec, Label, ObjectCheck, ProbeCheck, Rollout, Scale, Wait
+from emulator.scenario.model import (
+    Apply,
+    Clear,
+    Delete,
+    Exec,
+    Inject,
+    Label,
+    ObjectCheck,
+    ProbeCheck,
+    Rollout,
+    Scale,
+    Wait,
+)
 from emulator.scenario.parse import read_scenario
 
 ROOT = Path(__file__).parents[3]
@@ -115,7 +127,13 @@ MISTAKES = [
     ("stesp: []", 5, 3, "spec.stesp: unknown field"),
     ("steps: [{apply: [nope.yaml]}]", 5, 19, "neither a file beside the scenario nor an object"),
     ("manifests: [nope]\nsteps: [{wait: ready}]", 5, 14, "no such file or folder beside the scenario: nope"),
-    ("steps: [{fault: {link: a}}]", 5, 12, "faults cannot be injected yet"),
+    ("steps: [{fault: {link: a}}]", 5, 19, "kind is missing"),
+    ("steps: [{fault: {kind: controller-dwon}}]", 5, 26, "there is no fault 'controller-dwon'"),
+    ("steps: [{fault: {kind: controller-down, node: a}}]", 5, 43, "has no argument 'node'"),
+    ("steps: [{fault: [controller-down, x]}]", 5, 37, "there is no fault 'x'"),
+    ("steps: [{fault: 3}]", 5, 19, "must be a mapping with kind"),
+    ("steps: [{clear: [controller-dwon]}]", 5, 19, "there is no fault 'controller-dwon'"),
+    ("steps: [{clear: []}]", 5, 19, "says nothing to clear"),
     ("steps: [{scale: {deploy/shop/web: many}}]", 5, 37, "replicas must be a number"),
     ("steps: [{delete: [shop/web]}]", 5, 20, "is no object: write KIND/NAMESPACE/NAME"),
     ("steps: [{exec: {pod: a/b}}]", 5, 18, "command is missing"),
@@ -197,3 +215,15 @@ def test_broken_documents(text: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as raised:
         read_scenario(file)
     assert all(problem.line >= 1 and problem.column >= 1 for problem in raised.value.problems)
+
+
+def test_faults_are_read_in_every_form(tmp_path: Path) -> None:
+    forms = ["fault: controller-down", "fault: [{kind: controller-killed}]", "clear: all"]
+    spec = f"steps: [{', '.join(f'{{{form}}}' for form in [*forms, 'clear: controller-down'])}]"
+    steps = read_scenario(written(tmp_path, spec)).steps
+    assert [step.actions for step in steps] == [
+        (Inject("controller-down", {}),),
+        (Inject("controller-killed", {}),),
+        (Clear(),),
+        (Clear(("controller-down",)),),
+    ]

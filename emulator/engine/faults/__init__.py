@@ -1,0 +1,1 @@
+"""Makes faults happen in the running network, and undoes them."""

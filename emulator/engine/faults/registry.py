@@ -1,0 +1,14 @@
+"""Which handler does which kind of fault. A test holds it to the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from emulator.engine.faults.handler import Handler
+from emulator.engine.faults.processes import PROCESSES
+
+if TYPE_CHECKING:
+    from emulator.engine.daemon import Engine
+
+HANDLERS: Mapping[str, Callable[[Engine], Handler]] = {**PROCESSES}
