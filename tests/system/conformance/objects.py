@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from ipaddress import ip_address
 from typing import Any
 
 from emulator import Cluster
+from emulator.api.client import Client
+from tests.system.e2e.framework import in_force
 
 Object = dict[str, Any]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -115,3 +118,20 @@ def ready_addresses(piece: Object) -> set[str]:
         if endpoint["conditions"].get("ready") is not False
         for address in endpoint["addresses"]
     }
+
+
+def serve(cluster: Cluster, where: str, name: str, *pods: str) -> None:
+    """Wait until the Service's slices have these pods ready, and no others, and that is in force."""
+    wanted = {address_of(cluster, where, pod) for pod in pods}
+    pieces: dict[str, set[str]] = {}
+    with closing(
+        Client(cluster.sandbox.socket).watch(
+            "EndpointSlice", where, labels=f"kubernetes.io/service-name={name}"
+        )
+    ) as events:
+        for event in events:
+            gone = event["type"] == "DELETED"
+            pieces[event["object"]["metadata"]["name"]] = set() if gone else ready_addresses(event["object"])
+            if set().union(*pieces.values()) == wanted:
+                break
+    in_force(cluster)

@@ -11,10 +11,9 @@ from tests.system.conformance.objects import (
     address_of,
     outcomes,
     port,
-    ready_addresses,
+    serve,
     server,
     service,
-    slices_of,
     spec_of,
 )
 from tests.system.oracles.addresses import bare, node_address, of_family, pod_gateway
@@ -168,12 +167,11 @@ def test_evicted_pods_are_no_endpoints(cluster: Cluster, space: str) -> None:
     for event in client.watch("Pod", space, fields="metadata.name=evicted"):
         if event["object"].get("status", {}).get("phase") == "Failed":
             break
-    (piece,) = slices_of(cluster, space, "evicted-pods")
-    assert ready_addresses(piece) == {address_of(cluster, space, "good")}
+    serve(cluster, space, "evicted-pods", "good")
     asked = (f"{space}/client", f"svc/{space}/evicted-pods", "80/tcp")
     assert cluster.probe(*asked)["endpoints"] == {f"{space}/good": 1}
     client.delete("Pod", "good", space)
-    cluster.wait_ready(5)
+    serve(cluster, space, "evicted-pods")
     assert cluster.probe(*asked)["outcome"] == "rejected"
 
 
@@ -198,7 +196,6 @@ def test_unready_pods_serve_when_they_are_published(cluster: Cluster, client: Cl
     number = spec_of(cluster, space, "tolerate-unready")["ports"][0]["nodePort"]
 
     def everywhere() -> set[str]:
-        cluster.wait_ready(0.5)
         places = [
             (f"svc/{space}/tolerate-unready", "80/tcp"),
             *((f"node/{node}", f"{number}/tcp") for node in NODES[:2]),
@@ -209,15 +206,19 @@ def test_unready_pods_serve_when_they_are_published(cluster: Cluster, client: Cl
         patch = {"spec": {"publishNotReadyAddresses": value}}
         client.patch("Service", "tolerate-unready", patch, space, content_type=MERGE_PATCH)
 
+    serve(cluster, space, "tolerate-unready", "slow")
     assert everywhere() == {"connected"}
     publish(value=False)
+    serve(cluster, space, "tolerate-unready")
     assert everywhere() == {"rejected"}
     publish(value=True)
+    serve(cluster, space, "tolerate-unready", "slow")
     assert everywhere() == {"connected"}
     client.delete("Pod", "slow", space)
     assert client.get("Pod", "slow", space)["metadata"]["deletionTimestamp"]
     assert everywhere() == {"connected"}, "it terminates, is not ready, and is published all the same"
     publish(value=False)
+    serve(cluster, space, "tolerate-unready")
     assert everywhere() == {"rejected"}
     client.delete("Pod", "slow", space, grace_seconds=0)
 

@@ -74,14 +74,16 @@ def test_5_each_connection_has_its_outer_port(shop: Cluster, family: int, port: 
         assert report["outcomes"] == {"connected": 30}
         shop.probe("shop/client", "shop/far", "icmp", family=family)
         frames = tape.until(lambda headers: f"inner.{ICMP[family]}.type" in headers)
-    outer: dict[int, set[int]] = {}
+    # The switch takes an IPv6 packet's flow label, which each socket chooses, into account, too (RFC 6438).
+    outer: dict[tuple[int, int], set[int]] = {}
     for headers in (frame["headers"] for frame in frames):
         if headers.get(f"inner.{protocol}.dport") == int(number):
-            outer.setdefault(headers[f"inner.{protocol}.sport"], set()).add(headers["udp.sport"])
-    assert len(outer) == 30
+            connection = (headers[f"inner.{protocol}.sport"], headers.get("inner.ipv6.fl", 0))
+            outer.setdefault(connection, set()).add(headers["udp.sport"])
+    # 30 random choices of 28,000 ports: three of them alike have a probability below 0.001, on either side.
+    assert len(outer) >= 28
     assert all(len(ports) == 1 for ports in outer.values()), outer
-    # 30 random choices of 28,000 ports: three of them alike have a probability below 0.001.
-    assert len(set().union(*outer.values())) >= 28
+    assert len(set().union(*outer.values())) >= len(outer) - 2
 
 
 def test_6_what_fills_the_pods_mtu_fills_the_links(shop: Cluster, family: int) -> None:
