@@ -191,6 +191,16 @@ class Engine:
         told = (*pending(snapshot), *complaints(snapshot, datetime.now(UTC)), *self.proxies.refused())
         return Readiness(not missing, missing, failing, loop.time() - started, self.impossible, told)
 
+    @property
+    def controller_follows(self) -> bool:
+        """Whether a controller hears of changes now."""
+        return self._controllers > 0
+
+    @property
+    def flows_are_current(self) -> bool:
+        """Whether the switches have confirmed what the objects say now."""
+        return self.programming.resource_version >= self._flow_version
+
     def snapshot(self) -> Snapshot:
         """All objects, now."""
         return Snapshot(self.store.objects(), self.wiring)

@@ -16,6 +16,7 @@ from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.state import state_of
 from emulator.engine import probing
 from emulator.engine.flowtables import FlowTables
+from emulator.engine.looking import Looker
 from emulator.engine.naming import resolver_of
 from emulator.engine.targets import UnknownPlaceError
 from emulator.engine.tracing import Tracer
@@ -95,7 +96,8 @@ class Diagnoser:
             probed = {**body, "count": self._count(len(request.target.candidates))}
             evidence = replace(evidence, answers=await self._answers(evidence, probed))
             evidence = replace(evidence, listening=await self._listening(chart, evidence))
-        return await self._with_way_to_names(evidence)
+        evidence = await self._with_way_to_names(evidence)
+        return replace(evidence, sights=await Looker(self._engine).look(evidence, chart))
 
     # -- the answers ---------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 
 from emulator.network.bird import Bird
 from emulator.network.errors import NetworkError
@@ -11,6 +12,7 @@ from emulator.network.errors import NetworkError
 _RECONFIGURED = ("0003", "0004", "0005", "0006")
 """Done, in progress, queued behind one in progress, or too late because it ends."""
 _PATIENCE = 10.0
+_STATES = ("Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established", "Passive")
 
 
 async def configure(bird: Bird) -> None:
@@ -38,6 +40,19 @@ async def disabled(bird: Bird) -> frozenset[str]:
         return frozenset()
     rows = (line[5:].split() if line[:4].isdecimal() else line.split() for line in said)
     return frozenset(row[0] for row in rows if row[1:2] == ["BGP"] and row[3:4] == ["down"])
+
+
+async def sessions(bird: Bird) -> Mapping[str, str] | None:
+    """The state of each of its BGP sessions, such as `Established` or `Active`; None: it does not run."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            said = await _ask(bird, "show protocols")
+    except (ConnectionError, FileNotFoundError, TimeoutError):
+        return None
+    rows = (line[5:].split() if line[:4].isdecimal() else line.split() for line in said)
+    bgp = (row for row in rows if row[1:2] == ["BGP"])
+    # NAME BGP TABLE STATE SINCE INFO...; how since is written is a matter of configuration.
+    return {row[0]: next((word for word in row[4:] if word in _STATES), row[3]) for row in bgp}
 
 
 async def _ask(bird: Bird, command: str) -> list[str]:

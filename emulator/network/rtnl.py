@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 from emulator.cluster.wiring import IPAddress, IPInterface, IPNetwork
 from emulator.network.netlink import (
@@ -24,7 +24,7 @@ from emulator.network.netlink import (
 RTM_NEWLINK, RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _RTM_NEWADDR = 20
 _RTM_NEWROUTE = 24
-_RTM_NEWNEIGH = 28
+_RTM_NEWNEIGH, _RTM_GETNEIGH = 28, 30
 _RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
 _RTM_NEWQDISC = 36
 
@@ -72,6 +72,7 @@ class LinkState:
     peer: int | None
     running: bool = True
     """It is up and has a wire: a veth's other end is up too."""
+    mtu: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,17 @@ def add_qdisc(index: int, kind: str) -> Request:
     )
 
 
+def fdb(netlink: Netlink, index: int) -> Mapping[str, IPAddress]:
+    """Behind which address a VXLAN device looks for each MAC that it knows."""
+    header = struct.pack("=BxxxiHBB", _AF_BRIDGE, index, 0, 0, 0)
+    found = (dict(attributes(body[12:])) for body in netlink.dump(_RTM_GETNEIGH, header))
+    return {
+        values[_NDA_LLADDR].hex(":"): ip_address(values[_NDA_DST])
+        for values in found
+        if _NDA_LLADDR in values and _NDA_DST in values
+    }
+
+
 def links(netlink: Netlink) -> Mapping[str, LinkState]:
     """All interfaces of the socket's netns by name."""
     found = (link_state(body) for body in netlink.dump(_RTM_GETLINK, _interface()))
@@ -273,6 +285,7 @@ def link_state(body: bytes) -> LinkState:
         up=bool(flags & _IFF_UP),
         running=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
         peer=struct.unpack("=I", peer)[0] if peer else None,
+        mtu=struct.unpack("=I", values.get(_IFLA_MTU, bytes(4)))[0],
     )
 
 

@@ -64,13 +64,14 @@ class Diagnosis:
     def agrees(self) -> bool:
         """Whether everything is as the manifests say."""
         answers = self.evidence.answers
-        return bool(answers.expected and answers.final) and not answers.difference
+        known = bool(answers.expected and answers.final) and not answers.failed
+        return known and not answers.difference and not self.evidence.sights.trouble
 
     @property
     def outcome(self) -> Outcome:
         """What happens; ERROR where nobody knows."""
         found = self.evidence.answers.final
-        if not found:
+        if not found or self.evidence.answers.failed:
             return Outcome.ERROR
         return next(iter(found)) if len(found) == 1 else Outcome.MIXED
 
@@ -95,6 +96,8 @@ class Diagnosis:
             "change": self.change,
             "address": str(evidence.address) if evidence.address else None,
         }
+        if told := evidence.sights.as_json():
+            body["sights"] = told
         if evidence.refusal:
             body["refusal"] = evidence.refusal
         if evidence.naming:

@@ -15,6 +15,7 @@ from emulator.cluster.wiring import IPAddress
 from emulator.oracle.answer import Answer, Code, Reason
 from emulator.probes.listeners import Listener
 from emulator.probes.lookups import Lookup
+from emulator.verdict.diagnose.sights import Sights
 from emulator.verdict.trace.model import Trace
 
 Report = Mapping[str, Any]
@@ -70,10 +71,15 @@ class Answers:
         return self.happened or self.traced or self.expected
 
     @property
+    def failed(self) -> bool:
+        """Nothing could be sent at all, or what came of it is unknown: the wire has no outcome."""
+        return bool((self.wire or {}).get("outcomes")) and not self.happened
+
+    @property
     def connects(self) -> bool:
         """All three, as far as they answer, say that it arrives, always."""
         said = (self.expected, self.traced, self.happened)
-        return any(said) and all(one <= {Outcome.CONNECTED} for one in said)
+        return any(said) and not self.failed and all(one <= {Outcome.CONNECTED} for one in said)
 
     def reasons(self, *codes: Code) -> tuple[Reason, ...]:
         """Spec's reasons of these kinds, if what happens is what spec says because of them."""
@@ -134,13 +140,30 @@ class Evidence:
     """Items of `diff -o json`."""
     listening: Mapping[str, tuple[Listener, ...]] = field(default_factory=dict)
     """What listens at the places where the packet may arrive."""
+    sights: Sights = field(default_factory=Sights)
+    """What was seen of the machinery."""
 
     @property
     def is_well(self) -> bool:
         """Nothing is wrong: no cause is looked for."""
         replies = (self.answers.wire or {}).get("http") or ()
         served = all(int(reply.get("status") or 0) < 400 for reply in replies)
-        return not self.refusal and self.answers.connects and served
+        return not self.refusal and self.answers.connects and served and not self.is_elsewhere
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Something else arrives than what was asked for, or what was asked for is only half there."""
+        return self.sights.trouble or bool(self.astray)
+
+    @property
+    def astray(self) -> tuple[str, ...]:
+        """Places that answer for a pod or a host outside that was asked for; empty as a rule."""
+        target = self.asked.target
+        if target.kind not in (PlaceKind.POD, PlaceKind.EXTERNAL):
+            return ()
+        own = self.typed_pod(str(target)) if target.kind is PlaceKind.POD else None
+        meant = {str(target), f"node/{own.node}" if own is not None and own.host_network else ""}
+        return tuple(place for place in self.arrivals() if place not in meant)
 
     # -- objects that the question is about ----------------------------------------------------------
 

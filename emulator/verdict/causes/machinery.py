@@ -1,0 +1,188 @@
+"""Causes in what carries packets: nodes, routers, cables, tunnels, routing daemons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from emulator.cluster.pods import condition
+from emulator.cluster.wiring import BridgeRole
+from emulator.oracle.answer import Code as Said
+from emulator.verdict.causes import path
+from emulator.verdict.diagnose.diagnosis import Cause, Code
+from emulator.verdict.diagnose.evidence import Evidence
+from emulator.verdict.diagnose.sights import Speaker
+
+NODE_DOWN = Code(
+    "node-down",
+    "A node is not heard of: pods on it reach nobody, and nobody reaches them",
+    "bring the node back, or wait until its pods are evicted and start elsewhere",
+)
+NAT_DOWN = Code(
+    "nat-gateway-down",
+    "The NAT gateway passes nothing on, so private subnets have no way out",
+    "bring the NAT gateway back",
+)
+INTERNET_DOWN = Code(
+    "internet-gateway-down",
+    "The internet gateway passes nothing on, so the network is cut off from the internet",
+    "bring the internet gateway back",
+)
+ROUTER_DOWN = Code(
+    "router-down",
+    "A router on the way passes nothing on",
+    "bring the router back",
+)
+LINK_DOWN = Code(
+    "link-down",
+    "A cable on the way carries nothing: one of its ends is down",
+    "bring the link up again",
+)
+PEER_MISSING = Code(
+    "overlay-peer-missing",
+    "A node's VXLAN device does not know behind which address another node's tunnel ends",
+    "put the forwarding entry back",
+)
+WRONG_VTEP = Code(
+    "wrong-vtep",
+    "A node's VXLAN device sends what is for another node to an address that is not that node's",
+    "correct the forwarding entry",
+)
+BGP_DOWN = Code(
+    "bgp-down",
+    "A router or node that advertises addresses over BGP does not: nobody learns the way to them",
+    "start the routing daemon again",
+)
+BGP_SESSION = Code(
+    "bgp-session-down",
+    "A BGP session is not established, so what is advertised over it is not known",
+    "enable the session at both ends, and see that they reach each other",
+)
+CODES = (
+    NODE_DOWN,
+    NAT_DOWN,
+    INTERNET_DOWN,
+    ROUTER_DOWN,
+    LINK_DOWN,
+    PEER_MISSING,
+    WRONG_VTEP,
+    BGP_DOWN,
+    BGP_SESSION,
+)
+
+_GATEWAYS = {BridgeRole.NAT: NAT_DOWN, BridgeRole.INTERNET: INTERNET_DOWN}
+_DEFAULT = "mininetes fault clear, where it is down on purpose"
+
+
+def node_down(evidence: Evidence) -> Cause | None:
+    """A node of one of the ends is silent; that its pods count as not ready then is no cause of its own."""
+    if not path.fails(evidence) and not evidence.answers.reasons(Said.NO_ENDPOINTS, Said.NO_LOCAL_ENDPOINT):
+        return None
+    for name in (*path.nodes(evidence), *_homes_of_service(evidence)):
+        node = evidence.snapshot.get("Node", "", name)
+        ready = condition(node, "Ready") if node is not None else None
+        if ready is None or ready.get("status") != "Unknown":
+            continue
+        said = f"nobody has heard of node {name} since {ready.get('lastTransitionTime', 'a while')}"
+        return Cause(
+            NODE_DOWN,
+            f"Node/{name}",
+            said,
+            f"bring node {name} back: {_DEFAULT}",
+            f"mininetes get node {name}",
+        )
+    return None
+
+
+def _homes_of_service(evidence: Evidence) -> Iterator[str]:
+    """The nodes of all pods that the Service asked for selects, ready or not."""
+    service = evidence.service()
+    selector = ((service or {}).get("spec") or {}).get("selector")
+    if service is None or not selector:
+        return
+    for pod in evidence.snapshot.pods:
+        labels = pod["metadata"].get("labels") or {}
+        near = pod["metadata"]["namespace"] == service["metadata"]["namespace"]
+        name = pod["spec"].get("nodeName")
+        if near and name and selector.items() <= labels.items():
+            yield name
+
+
+def router_down(evidence: Evidence) -> Cause | None:
+    """All cables of a router are dead."""
+    cable = path.dead_cable(evidence) if path.fails(evidence) else None
+    if cable is None:
+        return None
+    for place in cable.ends:
+        if not place.startswith("router/") or any(one.carries for one in evidence.sights.of(place)):
+            continue
+        role = next((b.role for b in evidence.state.wiring.bridges if b.place == place), None)
+        code = _GATEWAYS.get(role, ROUTER_DOWN) if role is not None else ROUTER_DOWN
+        name = place.removeprefix("router/")
+        said = f"all links of {place} are down"
+        return Cause(code, f"Router/{name}", said, f"{code.remedy}: {_DEFAULT}", "mininetes diff")
+    return None
+
+
+def link_down(evidence: Evidence) -> Cause | None:
+    """One cable on the way is dead."""
+    cable = path.dead_cable(evidence) if path.fails(evidence) else None
+    if cable is None:
+        return None
+    said = f"the link between {cable} is down"
+    return Cause(LINK_DOWN, cable.object, said, f"{LINK_DOWN.remedy}: {_DEFAULT}", "mininetes diff")
+
+
+def overlay(evidence: Evidence) -> Cause | None:
+    """A forwarding entry of VXLAN is not there, or leads to the wrong node."""
+    if not path.fails(evidence):
+        return None
+    wiring, passed = evidence.state.wiring, path.nodes(evidence)
+    plans = {node.name: node for node in wiring.nodes}
+    for near in (name for name in passed if name in evidence.sights.tunnels):
+        known = evidence.sights.tunnels[near]
+        for far in (plans[name] for name in passed if name != near):
+            own = {interface.ip for interface in far.addresses}
+            found = known.get(far.vtep_mac)
+            if found in own:
+                continue
+            code = PEER_MISSING if found is None else WRONG_VTEP
+            leads = "nowhere" if found is None else f"to {found}"
+            said = f"node {near} sends packets for node {far.name} ({far.vtep_mac}) {leads}"
+            fix = f"mininetes diff --heal, which puts the entry for {far.name} back on {near}"
+            return Cause(code, f"Node/{near}", said, fix, "mininetes diff")
+    return None
+
+
+def bgp_down(evidence: Evidence) -> Cause | None:
+    """A routing daemon on the way does not run."""
+    for speaker in _speakers(evidence):
+        if not speaker.runs:
+            said = f"the BGP daemon of {speaker.place} does not run"
+            return Cause(
+                BGP_DOWN, _object(speaker.place), said, f"{BGP_DOWN.remedy}: {_DEFAULT}", "mininetes diff"
+            )
+    return None
+
+
+def bgp_session_down(evidence: Evidence) -> Cause | None:
+    """A session between two that run is not established."""
+    for speaker in _speakers(evidence):
+        for peer, state in speaker.sessions.items():
+            if state != "Established":
+                said = f"the BGP session of {speaker.place} with {peer} is {state}"
+                return Cause(BGP_SESSION, _object(speaker.place), said, BGP_SESSION.remedy, "mininetes diff")
+    return None
+
+
+def _speakers(evidence: Evidence) -> tuple[Speaker, ...]:
+    """Those that the way depends on: the routers first, since without them nobody learns anything."""
+    speakers = evidence.sights.speakers
+    passed = {place for place in path.stations(evidence) if place.startswith("router/")}
+    if not path.fails(evidence) or not passed & {speaker.place for speaker in speakers}:
+        return ()
+    return tuple(sorted(speakers, key=lambda one: not one.place.startswith("router/")))
+
+
+def _object(place: str) -> str:
+    kind, _, name = place.partition("/")
+    return f"{kind.title()}/{name}"

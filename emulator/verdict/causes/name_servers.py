@@ -1,0 +1,57 @@
+"""Causes in who answers questions for names."""
+
+from __future__ import annotations
+
+from emulator.oracle.answer import Code as Said
+from emulator.verdict.diagnose.diagnosis import Cause, Code
+from emulator.verdict.diagnose.evidence import Evidence
+
+DNS_DOWN = Code(
+    "dns-server-down",
+    "The name server does not answer: no process of it runs, or none is ready",
+    "start it again",
+)
+UPSTREAM_DOWN = Code(
+    "dns-upstream-down",
+    "The cluster's DNS answers, but the server that it forwards names of the internet to does not",
+    "bring that server back, or forward to another one",
+)
+CODES = (DNS_DOWN, UPSTREAM_DOWN)
+
+
+def dns_server_down(evidence: Evidence) -> Cause | None:
+    """The way to the server is free, and nobody is at its end."""
+    naming = evidence.naming
+    if naming is None or naming.answered or not naming.servers:
+        return None
+    way, server = naming.way, naming.servers[0]
+    empty = way.reasons(Said.NO_ENDPOINTS)
+    if not empty and not way.difference:
+        return None
+    service = next((s.ref for s in evidence.state.services if server in s.cluster_ips), None)
+    host = next((h.name for h in evidence.state.wiring.external if server in {a.ip for a in h.addresses}), "")
+    about = str(service) if service else f"Host/{host}" if host else f"Address/{server}"
+    why = "has no ready endpoint" if empty else "does not answer"
+    said = f"{server}, the name server of {evidence.source}, {why}"
+    see = "mininetes get pods -n kube-system -o wide" if service else ""
+    fix = (
+        "mininetes rollout restart deploy/coredns -n kube-system, or scale it up"
+        if service
+        else f"{DNS_DOWN.remedy}: mininetes fault clear, where it is down on purpose"
+    )
+    return Cause(DNS_DOWN, about, said, fix, see)
+
+
+def dns_upstream_down(evidence: Evidence) -> Cause | None:
+    """The server failed to find out."""
+    naming = evidence.naming
+    if naming is None or not naming.failed:
+        return None
+    failed = next((one for one in naming.lookups if one.outcome == "SERVFAIL"), None)
+    if failed is None:
+        return None
+    said = f"{failed.server} says SERVFAIL for {failed.name}: it could not ask the server that it forwards to"
+    fix = f"{UPSTREAM_DOWN.remedy}; the Corefile is in configmap/coredns -n kube-system"
+    return Cause(
+        UPSTREAM_DOWN, str(evidence.asked.target), said, fix, "mininetes logs deploy/coredns -n kube-system"
+    )

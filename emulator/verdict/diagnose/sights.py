@@ -1,0 +1,127 @@
+"""What was seen of the machinery below the flow tables: cables, tunnels, connections, daemons.
+
+Everything here can be read without changing anything, as an operator on these machines could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controllers.pipeline.stale import Connection
+from emulator.api.objects import JsonObject
+from emulator.cluster.wiring import IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Cable:
+    """A link of the topology, as it is found."""
+
+    ends: tuple[str, str]
+    """Places; the same twice for the cable between a node's bridge and its own stack."""
+    carries: bool
+    """Both ends are up."""
+    mtu: int
+    """The smaller one of its ends; 0 where it cannot be seen."""
+    planned_mtu: int
+
+    def __str__(self) -> str:
+        return " and ".join(self.ends)
+
+    @property
+    def object(self) -> str:
+        """`Link/worker-1/fabric`."""
+        return "/".join(("Link", *(end.rpartition("/")[2] for end in self.ends)))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a place's own stack would send to an address."""
+
+    interface: str = ""
+    gateway: IPAddress | None = None
+    is_local: bool = False
+    """It takes the address for one of its own."""
+    refusal: str = ""
+    """Why it would not send at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """A small and a large packet, sent to where the question leads."""
+
+    place: str
+    small: int
+    """Bytes of an IP packet that was answered."""
+    large: int
+    """Bytes of one that should fit, and was not; nobody told that it was too big."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The connections that a bridge's part of connection tracking holds."""
+
+    place: str
+    count: int
+    limit: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new connections find no room."""
+        return 0 < self.limit <= self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A routing daemon."""
+
+    place: str
+    runs: bool
+    sessions: Mapping[str, str] = field(default_factory=dict)
+    """The place of the neighbour → the state, such as `Established`; where there are two, the worse one."""
+
+
+@dataclass(frozen=True)
+class Sights:
+    """All of it. What was not looked at is empty."""
+
+    cables: tuple[Cable, ...] = ()
+    tunnels: Mapping[str, Mapping[str, IPAddress]] = field(default_factory=dict)
+    """Node → VTEP's MAC → the address that its VXLAN device sends such frames to."""
+    way: Way | None = None
+    """Of the sending place's stack."""
+    sizes: tuple[Sizes, ...] = ()
+    """Where large packets are lost."""
+    stale: tuple[Connection, ...] = ()
+    """Connections of this source to this destination whose other end serves no more."""
+    zones: tuple[Zone, ...] = ()
+    speakers: tuple[Speaker, ...] = ()
+    silent_proxies: frozenset[str] = frozenset()
+    """Nodes where nobody answers at kube-proxy's port of health."""
+    controller_follows: bool = True
+    """Whether the OpenFlow controller hears of changes."""
+
+    @property
+    def trouble(self) -> bool:
+        """Whether something is wrong that a small packet of a new connection does not meet."""
+        return bool(self.sizes or self.stale)
+
+    def down(self) -> tuple[Cable, ...]:
+        """Cables that carry nothing."""
+        return tuple(cable for cable in self.cables if not cable.carries)
+
+    def of(self, place: str) -> tuple[Cable, ...]:
+        """All cables of a place that lead elsewhere."""
+        return tuple(cable for cable in self.cables if place in cable.ends and cable.ends[0] != cable.ends[1])
+
+    def as_json(self) -> JsonObject:
+        """What stands out; empty when nothing does."""
+        told: JsonObject = {
+            "linksDown": [cable.object for cable in self.down()],
+            "sizes": [{"place": one.place, "small": one.small, "large": one.large} for one in self.sizes],
+            "staleConnections": [one.tuple for one in self.stale],
+            "full": [zone.place for zone in self.zones if zone.is_full],
+            "silentProxies": sorted(self.silent_proxies),
+            "controllerFollows": self.controller_follows,
+        }
+        return {name: value for name, value in told.items() if value not in ([], True)}
