@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _SMALL = 100
 _HEADERS = {4: 28, 6: 48}
 """Bytes of an echo request beside its payload."""
+_PATIENCE = 1.0
+"""Seconds to wait for an echo; a lost one is sent again."""
 _MOST_ENDS = 4
 """Ends that are sent large packets."""
 _SETTLING = 2.0
@@ -114,7 +116,13 @@ class Looker:
     async def _passes(self, evidence: Evidence, address: IPAddress, size: int) -> bool:
         """Whether it is answered, or somebody tells that it is too big."""
         payload = size - _HEADERS[address.version]
-        body = {"from": evidence.source, "to": str(address), "size": payload, "dontFragment": True}
+        body = {
+            "from": evidence.source,
+            "to": str(address),
+            "size": payload,
+            "dontFragment": True,
+            "timeout": _PATIENCE,
+        }
         try:
             report = await probing.probe(evidence.snapshot, body, self._engine.workshop)
         except ApiError:

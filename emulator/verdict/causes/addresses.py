@@ -76,7 +76,7 @@ def no_route(evidence: Evidence) -> Cause | None:
     way = evidence.sights.way
     if way is None or not way.refusal:
         return None
-    said = f"{evidence.source} has no route to {evidence.address}: {way.refusal}"
+    said = f"{evidence.source}: {way.refusal}"
     see = f"mininetes exec {evidence.source} -- ip route"
     return Cause(NO_ROUTE, _object(evidence), said, f"{NO_ROUTE.remedy}: mininetes diff --heal", see)
 

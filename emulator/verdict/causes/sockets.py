@@ -87,4 +87,4 @@ def _object(evidence: Evidence, place: str) -> str:
     if evidence.pod(place) is not None:
         return f"Pod/{place}"
     kind, _, name = place.partition("/")
-    return f"{kind.title()}/{name}"
+    return f"{'Host' if kind == 'ext' else kind.title()}/{name}"
