@@ -31,8 +31,8 @@ from ryu.ofproto import ofproto_v1_3
 from controllers import openflow, unixctl
 from controllers.conntrack_cleanup import Cleaner
 from controllers.packet_in import answer
-from controllers.pipeline.compile import Compiler
 from controllers.pipeline.flow import FlowProgram
+from controllers.pipeline.impaired import ImpairedCompiler
 from controllers.pipeline.registers import PUNT, Punt
 from controllers.pipeline.stale import Frontends, frontends
 from controllers.pipeline.stale_balanced import Balanced, balanced
@@ -85,7 +85,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         self._bridges: Mapping[int, Bridge] = {}
         self._in_force = False
         """Whether the engine believes that all switches hold some version."""
-        self._compiler = Compiler()
+        self._compiler = ImpairedCompiler()
         self._cleaner = Cleaner()
         self._bell = Doorbell()
         self._stopping = Event()
@@ -133,7 +133,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
                         bridge.datapath_id: bridge for bridge in observed.snapshot.wiring.bridges
                     }
                     state = state_of(observed.snapshot)
-                    programs, served = self._compiler.compile(state), frontends(state)
+                    programs, served = self._compiler.compile(observed.snapshot, state), frontends(state)
                     beyond = balanced(state)
                     compiled = observed
                 outcomes, missing = self._install(programs)

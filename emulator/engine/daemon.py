@@ -88,7 +88,7 @@ class Engine:
         self._advertising = Advertising(self.store, self.wiring, run_dir, self.pulse)
         self._health_checks = HealthChecks(self.store, self.wiring, self.pulse)
         names = [node.name for node in self.wiring.nodes]
-        self._proxies = Proxies(self.store, names, self.programming, self.pulse)
+        self.kube_proxies = Proxies(self.store, names, self.programming, self.pulse)
         self._proxied_version = 1
         """The last version at which an object changed that proxies tell of over HTTP. They tell of nothing
         before they have looked once, also after a restart."""
@@ -134,7 +134,8 @@ class Engine:
             tasks.create_task(pods.run())
             tasks.create_task(self._advertising.run())
             tasks.create_task(self._health_checks.run())
-            tasks.create_task(self._proxies.run())
+            tasks.create_task(self.kube_proxies.run())
+            tasks.create_task(self._follow_switch())
 
     async def _build(self, plumbing: PodPlumbing, certificate: Awaitable[Path]) -> None:
         await asyncio.to_thread(self.network.build)
@@ -164,6 +165,11 @@ class Engine:
         self.pulse.beat()
         if self.network_built:
             await asyncio.to_thread(self.network.reconnect)
+
+    @property
+    def has_controller(self) -> bool:
+        """Whether a controller follows the changes now."""
+        return self._controllers > 0
 
     def redial(self) -> None:
         """Have all bridges dial their controller again: each is given its whole program anew. Blocks."""
@@ -220,16 +226,25 @@ class Engine:
         for kind in _WORKLOADS:
             yield from unready_workloads(self.store.list(kind))
         lost = {node["metadata"]["name"] for node in self.store.list("Node") if is_lost(node)}
-        yield from unsettled_pods(self.store.list("Pod"), lost)
+        waited_for = (pod for pod in self.store.list("Pod") if not self.kubelets.is_troubled(pod))
+        yield from unsettled_pods(waited_for, lost)
         yield from self._health_checks.missing()
         yield from self.proxies.missing()
         if self.programming.resource_version < self._flow_version:
             yield "the switches have not confirmed the latest flows"
-        elif self._proxies.version < self._proxied_version:
+        elif self.kube_proxies.version < self._proxied_version:
             yield "the nodes' health checks do not tell of the latest endpoints"
         yield from self._advertising.missing()
         for error in self.programming.errors:
             yield f"a switch refused its program: {error}"
+
+    async def _follow_switch(self) -> None:
+        """Faults that sit in Open vSwitch have to be told to one that came anew."""
+        programming = self.programming
+        while True:
+            seen = programming.processes
+            await self.pulse.until(lambda seen=seen: programming.processes != seen)  # type: ignore[misc]
+            await self.faults.resume()
 
     async def _follow(self) -> None:
         watch = self.store.watch()

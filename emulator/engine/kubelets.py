@@ -19,6 +19,7 @@ from emulator.engine.plumbing import netns_of
 from emulator.network.names import netns_path
 from emulator.workloads.containers import StartError
 from emulator.workloads.hosts import Dns
+from emulator.workloads.mishaps import Mishaps, Victim
 from emulator.workloads.proxy import Configuration, Files
 from emulator.workloads.runtime import NodeSite, PodRuntime, UnknownPodError
 from emulator.workloads.servers.program import ClusterAccess
@@ -108,6 +109,37 @@ class Kubelets:
     async def configure(self, pod: JsonObject, container: str, files: Files) -> str:
         """Give the ingress proxy in a container another configuration; what is wrong with it, if anything."""
         return await self._runtime.configure(pod, container, files)
+
+    @property
+    def mishaps(self) -> Mishaps:
+        """What goes wrong with containers on purpose; `reconsider` after each change."""
+        return self._runtime.mishaps
+
+    def reconsider(self) -> None:
+        """The mishaps are other ones now."""
+        self._runtime.reconsider()
+
+    async def strike(self, pod: JsonObject, container: str) -> None:
+        """Kill a container; returns when it has died. Raises ApiError."""
+        try:
+            await self._runtime.strike(pod, container)
+        except UnknownPodError as error:
+            raise ApiError(404, "NotFound", str(error)) from error
+
+    def proxies_of(self, pod: JsonObject) -> tuple[str, ...]:
+        """The containers of a pod that are ingress proxies."""
+        return self._runtime.proxies_of(pod)
+
+    def has_proxy(self, pod: JsonObject) -> bool:
+        """Whether an ingress proxy runs in a pod."""
+        return bool(self.proxies_of(pod))
+
+    def is_troubled(self, pod: JsonObject) -> bool:
+        """Whether nobody needs to wait for it: it is not well on purpose."""
+        names = [container["name"] for container in pod["spec"]["containers"]]
+        proxies = self.proxies_of(pod)
+        victims = (Victim(pod, name, name in proxies) for name in names)
+        return self.mishaps.is_unready(pod) or any(map(self.mishaps.crashes, victims))
 
     async def exec_argv(
         self, key: Key, container: str | None, command: Sequence[str], *, tty: bool

@@ -54,7 +54,9 @@ class Proxies:
         self._in_force = _InForce()
         self._serving: dict[tuple[str, HealthCheck], Serving | None] = {}
         """By node; None where the port cannot be had."""
-        self._own: list[Serving] = []
+        self._own: dict[str, Serving] = {}
+        self._stopped: set[str] = set()
+        self._runs = False
 
     @property
     def version(self) -> int:
@@ -63,12 +65,9 @@ class Proxies:
 
     async def run(self) -> None:
         """Follow Services and their endpoints, for ever. The nodes' namespaces must be there."""
+        self._runs = True
         for node in self._nodes:
-            program = proxy_health(partial(self._health, node))
-            try:
-                self._own.append(await Serving.start(program, netns_path(f"node/{node}")))
-            except ProgramError as error:
-                log.warning("the proxy of %s cannot tell of its health: %s", node, error)
+            await self._tell_health(node)
         watch = self._store.watch(KINDS)
         version = 0
         while True:
@@ -83,6 +82,31 @@ class Proxies:
             self._pulse.beat()
             version = (await watch.batch())[-1].resource_version
 
+    async def stop(self, node: str) -> None:
+        """The proxy of a node is gone: its ports are closed, and nobody waits for it. Idempotent."""
+        self._stopped.add(node)
+        gone = [self._own.pop(node, None)]
+        gone += [self._serving.pop(key) for key in list(self._serving) if key[0] == node]
+        for serving in gone:
+            if serving is not None:
+                await serving.close()
+
+    async def start(self, node: str) -> None:
+        """It is back. Idempotent."""
+        self._stopped.discard(node)
+        if self._runs:
+            await self._tell_health(node)
+            await self._listen(self._in_force.slices.keys())
+
+    async def _tell_health(self, node: str) -> None:
+        if node in self._stopped or node in self._own:
+            return
+        program = proxy_health(partial(self._health, node))
+        try:
+            self._own[node] = await Serving.start(program, netns_path(f"node/{node}"))
+        except ProgramError as error:
+            log.warning("the proxy of %s cannot tell of its health: %s", node, error)
+
     async def _listen(self, checks: Set[HealthCheck]) -> None:
         for node, check in [key for key in self._serving if key[1] not in checks]:
             serving = self._serving.pop((node, check))
@@ -90,7 +114,7 @@ class Proxies:
                 await serving.close()
         for check in sorted(checks, key=lambda found: found.port):
             for node in self._nodes:
-                if self._serving.get((node, check)) is None:
+                if node not in self._stopped and self._serving.get((node, check)) is None:
                     await self._serve(node, check)
 
     async def _serve(self, node: str, check: HealthCheck) -> None:

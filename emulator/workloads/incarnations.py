@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from emulator.workloads.containers import Containers, Process, StartError
 from emulator.workloads.door import Door
 from emulator.workloads.images import Run, Serve
 from emulator.workloads.logs import Log
+from emulator.workloads.mishaps import Mishaps
 from emulator.workloads.servers.program import ClusterAccess, Context, Program, ProgramError
 from emulator.workloads.servers.serving import Serving
 
@@ -72,6 +73,7 @@ class Place:
     cluster: ClusterAccess
     configuration: Callable[[JsonObject, str], Mapping[str, str]] = unconfigured
     """The files that the ingress proxy in a pod's container is to start with."""
+    mishaps: Mishaps = field(default_factory=Mishaps)
 
 
 class CommandRun:

@@ -15,8 +15,9 @@ from emulator.workloads.incarnations import Place
 from emulator.workloads.records import Terminated, Waiting, is_sidecar, recalled, restart_policy
 from emulator.workloads.references import MissingReferenceError
 from emulator.workloads.status import final_status, pod_status
+from emulator.workloads.timing import Timing
 from emulator.workloads.volumes import Volumes
-from emulator.workloads.worker import ContainerWorker, Timing
+from emulator.workloads.worker import ContainerWorker
 
 StatusSink = Callable[[Key, str, JsonObject], None]
 """Takes a pod's key, its uid and its status; addresses are not part of the status."""
@@ -102,6 +103,16 @@ class PodWorker:
         self._objects_moved.set()
         if self._volumes.refers_to(key):
             self._refresh_volumes()
+
+    def reconsider(self) -> None:
+        """Mishaps have come or gone."""
+        for worker in (*self._init, *self._main):
+            worker.reconsider()
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The names of the containers that are ingress proxies."""
+        return tuple(worker.name for worker in self._main if worker.is_proxy)
 
     def changed(self) -> None:
         """Report soon: changes of one moment make one report."""

@@ -14,14 +14,16 @@ from emulator.workloads.blueprint import Workshop
 from emulator.workloads.containers import Containers, StartError, python_argv
 from emulator.workloads.hosts import Dns
 from emulator.workloads.incarnations import Place, unconfigured
+from emulator.workloads.mishaps import Mishaps
 from emulator.workloads.pods import EventSink, PodWorker, StatusSink
 from emulator.workloads.proxy import Configuration, Files
 from emulator.workloads.references import Objects
 from emulator.workloads.servers.program import ClusterAccess
 from emulator.workloads.spec import encode
+from emulator.workloads.timing import Timing
 from emulator.workloads.toolbox import BUSYBOX_TOOLS, install
 from emulator.workloads.volumes import Volumes
-from emulator.workloads.worker import ContainerWorker, Timing
+from emulator.workloads.worker import ContainerWorker
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class PodRuntime:
         self._dns = dns or Dns()
         self._cluster = cluster or _unchanging(objects)
         self._configuration = configuration
+        self.mishaps = Mishaps()
         self._pods: dict[str, PodWorker] = {}
         self._containers: Containers | None = None
 
@@ -105,7 +108,7 @@ class PodRuntime:
         volumes = Volumes(directory / "volumes", pod, self._objects)
         logs = self._log_directory(pod)
         workshop = Workshop(directory, logs, self._tools, self._objects, volumes, self._dns)
-        place = Place(netns, node.name, self._containers, self._cluster, self._configuration)
+        place = Place(netns, node.name, self._containers, self._cluster, self._configuration, self.mishaps)
         worker = PodWorker(
             pod, place, node.netns, workshop, volumes, self._timing, self._on_status, self._on_event
         )
@@ -144,6 +147,20 @@ class PodRuntime:
             return await worker.container(container).configure(files) if worker is not None else ""
         except KeyError:
             return ""
+
+    def reconsider(self) -> None:
+        """The mishaps are other ones now."""
+        for worker in self._pods.values():
+            worker.reconsider()
+
+    async def strike(self, pod: JsonObject, container: str) -> None:
+        """Kill a container; returns when it has died. Raises UnknownPodError."""
+        await self._container(pod, container).strike()
+
+    def proxies_of(self, pod: JsonObject) -> tuple[str, ...]:
+        """The containers of a pod that are ingress proxies."""
+        worker = self._pods.get(pod["metadata"]["uid"])
+        return worker.proxies if worker is not None else ()
 
     def forget_others(self, uids: Iterable[str]) -> None:
         """Remove what an earlier engine left of pods that are not among `uids`."""

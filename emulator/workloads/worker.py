@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -17,26 +17,16 @@ from emulator.workloads.containers import Process, StartError
 from emulator.workloads.images import Run
 from emulator.workloads.incarnations import CommandRun, Exit, Incarnation, Place, ServedRun, run_and_read
 from emulator.workloads.logs import Log
+from emulator.workloads.mishaps import Victim
 from emulator.workloads.probing import ProbeError, Schedule, Target, attempt, until_listening, watch
 from emulator.workloads.proxy import Files, ProxyRun
 from emulator.workloads.records import Record, Running, Terminated, Waiting
+from emulator.workloads.timing import Timing, duration
 
 _HOOK_SECONDS = 30.0
 _SETTLING_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How restarts are spaced, in seconds; kubelet's values."""
-
-    backoff: float = 10.0
-    """Before the second restart; doubled for each one after it."""
-    longest_backoff: float = 300.0
-
-    @property
-    def forgiven(self) -> float:
-        """A container that ran for so long starts with a clean slate."""
-        return 2 * self.longest_backoff
+_KILLED = 137
+"""128 and SIGKILL."""
 
 
 class Host(Protocol):
@@ -76,6 +66,10 @@ class ContainerWorker:
         self._backed_off_at = self._began
         self._ending = asyncio.Event()
         self._killing: asyncio.Task[None] | None = None
+        self._struck = False
+        self._mended = asyncio.Event()
+        self._passes = False
+        """Whether it is ready as far as its probes are concerned."""
 
     @property
     def name(self) -> str:
@@ -108,6 +102,32 @@ class ContainerWorker:
     def wait_to_start(self, message: str = "") -> None:
         """It is this one's turn; `message` says what it waits for."""
         self._become(Waiting("ContainerCreating", message))
+
+    @property
+    def is_proxy(self) -> bool:
+        """Whether its present or last run is that of an ingress proxy."""
+        return self._blueprint is not None and self._blueprint.proxy is not None
+
+    async def strike(self) -> None:
+        """Kill it, as if it had crashed; returns when it has died."""
+        if self._incarnation is not None and not self._incarnation.exited.done():
+            self._struck = True
+            await self._incarnation.end(0.0)
+
+    def reconsider(self) -> None:
+        """Mishaps have come or gone: it crashes, or may start at once; it may be ready or not."""
+        if self._crashes:
+            self._mended.clear()
+            self._killing = asyncio.get_running_loop().create_task(self.strike())
+        else:
+            self._mended.set()
+        if isinstance(self.record.state, Running):
+            self._set_ready(self._passes)
+
+    @property
+    def _crashes(self) -> bool:
+        victim = Victim(self._host.pod, self.name, self.is_proxy)
+        return self._host.place.mishaps.crashes(victim)
 
     async def process(self) -> Process:
         """Its first process. Raises StartError when it does not run."""
@@ -160,13 +180,16 @@ class ContainerWorker:
             self._host.note("Warning", "NotAvailable", f"{self.name}: {notice}")
         self._incarnation = incarnation = self._new_run(blueprint, self._log)
         await incarnation.start()
-        if self._ending.is_set():
+        if self._ending.is_set() or self._crashes:
+            self._struck = self._crashes
             await incarnation.end(0.0)
         self.record = replace(self.record, restarts=run, container_id=f"mininetes://{uuid4().hex}")
         probes: list[asyncio.Task[None]] = []
         if not incarnation.exited.done():
             self._begin(incarnation, probes)
         exited = await asyncio.shield(incarnation.exited)
+        if self._struck:
+            exited, self._struck = replace(exited, status=_KILLED), False
         for probe in probes:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
@@ -188,7 +211,7 @@ class ContainerWorker:
         is_command = isinstance(incarnation, CommandRun) and not isinstance(incarnation, ProxyRun)
         ports = self._awaited_ports() if is_command else ()
         ready = started and "readinessProbe" not in container and not ports
-        self.record = replace(self.record, started=started, ready=ready)
+        self.record = replace(self.record, started=started, ready=self._judged(ready))
         self._become(Running(self._began))
         if started:
             self.started.set()
@@ -249,7 +272,8 @@ class ContainerWorker:
         finally:
             watching.cancel()
         if done.is_set():
-            self.record = replace(self.record, started=True, ready="readinessProbe" not in self._container)
+            ready = self._judged("readinessProbe" not in self._container)
+            self.record = replace(self.record, started=True, ready=ready)
             self.started.set()
             self._host.changed()
             self._start_probes(incarnation, probes)
@@ -265,7 +289,13 @@ class ContainerWorker:
         grace = self._host.pod["spec"].get("terminationGracePeriodSeconds")
         return 30.0 if grace is None else float(grace)
 
-    def _set_ready(self, ready: bool) -> None:  # noqa: FBT001
+    def _judged(self, passes: bool) -> bool:  # noqa: FBT001
+        """Whether it is ready: its probes say so, and no mishap says otherwise."""
+        self._passes = passes
+        return passes and not self._host.place.mishaps.is_unready(self._host.pod)
+
+    def _set_ready(self, passes: bool) -> None:  # noqa: FBT001
+        ready = self._judged(passes)
         if self.record.ready != ready:
             self.record = replace(self.record, ready=ready)
             self._host.changed()
@@ -335,14 +365,21 @@ class ContainerWorker:
         if delay:
             metadata = self._host.pod["metadata"]
             where = f"{metadata['name']}_{metadata['namespace']}({metadata.get('uid', '')})"
-            message = f"back-off {_duration(delay)} restarting failed container={self.name} pod={where}"
+            message = f"back-off {duration(delay)} restarting failed container={self.name} pod={where}"
             self._become(Waiting("CrashLoopBackOff", message))
             self._host.note("Warning", "BackOff", f"Back-off restarting failed container {self.name}")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
-                    await self._ending.wait()
+                    await self._ended_or_mended()
+                    self._backoff = 0.0
+                    return
         self._backoff = min(timing.longest_backoff, delay * 2 or timing.backoff)
         self._backed_off_at = datetime.now(UTC)
+
+    async def _ended_or_mended(self) -> None:
+        if not self._crashes:
+            self._mended.clear()  # what was mended before this crash does not count
+        await _first(self._ending.wait(), self._mended.wait())
 
     def _become(self, state: Waiting | Running | Terminated) -> None:
         self.record = self.record.with_state(state)
@@ -357,9 +394,3 @@ async def _first(*waits: object) -> None:
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _duration(seconds: float) -> str:
-    """As Go prints it: `10s`, `2m40s`."""
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"

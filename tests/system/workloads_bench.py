@@ -15,7 +15,7 @@ from typing import Any
 
 from emulator.api.objects import JsonObject, Key, key_of
 from emulator.workloads.runtime import NodeSite, PodRuntime
-from emulator.workloads.worker import Timing
+from emulator.workloads.timing import Timing
 
 NODE = "10.9.0.1"
 BUSY = {"name": "main", "image": "busybox", "command": ["sleep", "infinity"]}

@@ -20,7 +20,7 @@ RESOLVER = "dns"
 """The host outside that knows the names of the emulated internet."""
 
 _REPLICAS = 2
-_LABELS = {"k8s-app": "kube-dns"}
+LABELS = {"k8s-app": "kube-dns"}
 _IMAGE = "registry.k8s.io/coredns/coredns:v1.12.1"
 _MOUNT = "/etc/coredns"
 COREFILE = f"""\
@@ -81,9 +81,9 @@ def _service(wiring: Wiring) -> JsonObject:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": dict(_LABELS)},
+        "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": dict(LABELS)},
         "spec": {
-            "selector": dict(_LABELS),
+            "selector": dict(LABELS),
             "clusterIP": addresses[0],
             "clusterIPs": addresses,
             "ipFamilyPolicy": "PreferDualStack" if len(addresses) > 1 else "SingleStack",
@@ -100,12 +100,12 @@ def _deployment() -> JsonObject:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": DEPLOYMENT, "namespace": NAMESPACE, "labels": dict(_LABELS)},
+        "metadata": {"name": DEPLOYMENT, "namespace": NAMESPACE, "labels": dict(LABELS)},
         "spec": {
             "replicas": _REPLICAS,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
-            "selector": {"matchLabels": dict(_LABELS)},
-            "template": {"metadata": {"labels": dict(_LABELS)}, "spec": _pod()},
+            "selector": {"matchLabels": dict(LABELS)},
+            "template": {"metadata": {"labels": dict(LABELS)}, "spec": _pod()},
         },
     }
 
@@ -115,7 +115,7 @@ def _pod() -> JsonObject:
     apart = {
         "weight": 100,
         "podAffinityTerm": {
-            "labelSelector": {"matchLabels": dict(_LABELS)},
+            "labelSelector": {"matchLabels": dict(LABELS)},
             "topologyKey": "kubernetes.io/hostname",
         },
     }

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from emulator.cluster.faults.kind import FaultKind, FaultMistake, nearest
+from emulator.cluster.faults.machines import MACHINES
 from emulator.cluster.faults.processes import PROCESSES
+from emulator.cluster.faults.rules import RULES
+from emulator.cluster.faults.workloads import WORKLOADS
 
-KINDS: tuple[FaultKind, ...] = (*PROCESSES,)
+KINDS: tuple[FaultKind, ...] = (
+    *MACHINES,
+    *RULES,
+    *PROCESSES,
+    *WORKLOADS,
+)
 
 _BY_NAME = {kind.name: kind for kind in KINDS}
 

@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from emulator.engine.faults.handler import Handler
+from emulator.engine.faults.machines import MACHINES
 from emulator.engine.faults.processes import PROCESSES
+from emulator.engine.faults.rules import RULES
+from emulator.engine.faults.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from emulator.engine.daemon import Engine
 
-HANDLERS: Mapping[str, Callable[[Engine], Handler]] = {**PROCESSES}
+HANDLERS: Mapping[str, Callable[[Engine], Handler]] = {
+    **MACHINES,
+    **RULES,
+    **PROCESSES,
+    **WORKLOADS,
+}

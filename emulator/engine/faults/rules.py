@@ -1,0 +1,134 @@
+"""Faults of what tells the switches how to forward."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emulator.api.errors import ApiError
+from emulator.cluster.faults.effects import proxied_objects
+from emulator.cluster.faults.fault import Fault
+from emulator.cluster.faults.kind import Value
+from emulator.cluster.state import state_of
+from emulator.engine.faults.handler import Handler, Plan
+from emulator.engine.faults.machines import node_named
+from emulator.engine.faults.waiting import PATIENCE, await_flows
+from emulator.engine.tracing import Tracer
+from emulator.verdict import installed
+from emulator.verdict.trace.legend import stage_name
+
+if TYPE_CHECKING:
+    from emulator.engine.daemon import Engine
+
+_OFCTL = ("ovs-ofctl", "-O", "OpenFlow13", "--no-names")
+
+
+class ProxyStopped(Handler):
+    """The controller compiles the node's Services from what its kube-proxy saw last."""
+
+    async def plan(self, arguments: Mapping[str, Value]) -> Plan:
+        """Keep what it sees."""
+        node = node_named(self.engine, arguments)
+        did = f"stopped kube-proxy of node/{node.name}: its rules stay as they are"
+        return Plan((did,), {"objects": proxied_objects(self.engine.snapshot())})
+
+    async def impose(self, fault: Fault) -> None:
+        """Close what it serves over HTTP; the controller reads of the rest."""
+        await self.engine.kube_proxies.stop(str(fault.arguments["node"]))
+        await await_flows(self.engine)
+
+    async def clear(self, fault: Fault) -> None:
+        """It starts, and looks at everything anew."""
+        await self.engine.kube_proxies.start(str(fault.arguments["node"]))
+        await await_flows(self.engine)
+
+    async def resume(self, fault: Fault) -> None:
+        """The controller knows."""
+        await self.engine.kube_proxies.stop(str(fault.arguments["node"]))
+
+
+class FlowsTouched(Handler):
+    """Flows that somebody else than the controller deletes or alters."""
+
+    def __init__(self, engine: Engine, verb: str, actions: str, did: str) -> None:
+        super().__init__(engine)
+        self._verb = verb
+        self._actions = actions
+        self._did = did
+
+    async def plan(self, arguments: Mapping[str, Value]) -> Plan:
+        """Choose them: the same ones of the same flows for the same seed."""
+        node = node_named(self.engine, arguments)
+        bridge = self.engine.wiring.bridge(node.bridge).name
+        legend = Tracer().legends(state_of(self.engine.snapshot()))[bridge]
+        held = [
+            flow
+            for flow in installed.flows(bridge, await _ofctl("dump-flows", bridge), legend)
+            if not flow.learned
+        ]
+        held.sort(key=lambda flow: (flow.table, flow.priority, flow.match))
+        count = min(int(arguments["count"]), len(held))
+        chosen = random.Random(int(arguments["seed"])).sample(held, count)
+        flows = [
+            ",".join(filter(None, (f"table={flow.table}", f"priority={flow.priority}", flow.match)))
+            for flow in chosen
+        ]
+        owners = [f"{flow.owner or 'nobody'} ({stage_name(flow.table)})" for flow in chosen]
+        memo = {"bridge": bridge, "flows": flows, "actions": [flow.actions for flow in chosen]}
+        did = (f"{self._did} a flow of node/{node.name} that belongs to {owner}" for owner in owners)
+        return Plan(tuple(did), memo)
+
+    async def impose(self, fault: Fault) -> None:
+        """All at once."""
+        changes = "".join(f"{self._verb} {flow}{self._actions}\n" for flow in fault.memo["flows"])
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "changes"
+            await asyncio.to_thread(file.write_text, changes)
+            await _ofctl("--bundle", "add-flows", fault.memo["bridge"], str(file))
+
+    async def clear(self, fault: Fault) -> None:
+        """Have the controller give everything anew. One that is down will do so when it comes."""
+        engine = self.engine
+        if not engine.has_controller or await _are_there(fault):
+            return
+        said = engine.programming.acknowledged
+        await asyncio.to_thread(engine.redial)
+        async with asyncio.timeout(PATIENCE):
+            while not await _are_there(fault):
+                await engine.pulse.until(lambda said=said: engine.programming.acknowledged != said)  # type: ignore[misc]
+                said = engine.programming.acknowledged
+
+    async def resume(self, fault: Fault) -> None:
+        """Whoever did it has done it once."""
+
+
+async def _are_there(fault: Fault) -> bool:
+    """Whether the flows are as they were."""
+    found = set()
+    for line in (await _ofctl("--no-stats", "dump-flows", fault.memo["bridge"])).splitlines():
+        match, _, actions = line.strip().partition(" actions=")
+        words = match.split(", ")
+        found.add((words[-2] + "," + words[-1], actions))
+    return all(wanted in found for wanted in zip(fault.memo["flows"], fault.memo["actions"], strict=True))
+
+
+async def _ofctl(*words: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *_OFCTL, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, problem = await process.communicate()
+    if process.returncode:
+        raise ApiError(503, "ServiceUnavailable", f"ovs-ofctl: {problem.decode().strip()}")
+    return out.decode()
+
+
+RULES: Mapping[str, Callable[[Engine], Handler]] = {
+    "kube-proxy-stopped": ProxyStopped,
+    "flows-deleted": partial(FlowsTouched, verb="delete_strict", actions="", did="deleted"),
+    "flows-altered": partial(FlowsTouched, verb="modify_strict", actions=",actions=drop", did="altered"),
+}
