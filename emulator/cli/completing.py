@@ -131,6 +131,9 @@ def faults(context: click.Context, incomplete: str) -> Iterable[str]:
 def _suggested(context: click.Context, what: str) -> list[str]:
     if what == "nodes":
         return [name for _, name in _names(context, "Node", None)]
+    if what == "routers":
+        (topology,) = _session(context).connect(context.params.get("name") or "default").get("Topology")
+        return [router["name"] for router in topology["spec"].get("routers") or ()]
     if what == "pods":
         return [f"{namespace}/{name}" for namespace, name in _names(context, "Pod", None)]
     return []

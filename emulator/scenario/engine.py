@@ -16,7 +16,7 @@ from emulator.scenario import changes
 from emulator.scenario.asking import ask
 from emulator.scenario.claims import failure
 from emulator.scenario.cluster import Applied, LiveCluster, Readiness
-from emulator.scenario.faults import clear
+from emulator.scenario.faults import clear, inject
 from emulator.scenario.loads import judge
 from emulator.scenario.model import (
     Action,
@@ -175,7 +175,7 @@ class Conductor:
                     self._wait(action)
                     return None, (text,)
                 case Inject(fault, arguments):
-                    return None, (text, *self.cluster.inject(fault, **arguments)["did"])
+                    return None, (text, *inject(self.cluster, fault, arguments))
                 case Clear(names):
                     clear(self.cluster, names, self.deadline.left)
                     return None, (text,)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from emulator.cluster.faults.catalogue import KINDS, kind_of_fault
-from emulator.cluster.faults.kind import FaultKind, FaultMistake, read_words
+from emulator.cluster.faults.kind import FaultKind, FaultMistake, Value, read_words
 from emulator.scenario.cluster import LiveCluster
 from emulator.scenario.document import Reader
 from emulator.scenario.model import Clear, Inject
@@ -79,6 +79,14 @@ def read_clear(reader: Reader) -> Clear:
         except FaultMistake as mistake:
             reader.complain("clear", str(mistake), mistake.hint or f"known are {', '.join(kinds)}")
     return Clear(names)
+
+
+def inject(cluster: LiveCluster, fault: str, arguments: Mapping[str, Value]) -> Iterator[str]:
+    """Make a fault happen, and say what was done and by which seed."""
+    done = cluster.inject(fault, **arguments)
+    yield from done["did"]
+    if "seed" in done["arguments"] and "seed" not in arguments:
+        yield f"seed={done['arguments']['seed']}"
 
 
 def clear(cluster: LiveCluster, names: tuple[str, ...], timeout: float) -> None:

@@ -47,13 +47,13 @@ WORKLOADS: tuple[FaultKind, ...] = (
         "bird-down",
         "Kill the BGP speaker of a node or router and keep it down.",
         "The others withdraw what it advertised: a node that is well gets no traffic for Services any more.",
-        (Parameter("place", "Whose: node/worker-1 or router/tor.", text, required=True, suggests="birds"),),
+        (Parameter("place", "Whose: node/worker-1 or router/tor.", text, required=True),),
     ),
     FaultKind(
         "bird-killed",
         "Kill the BGP speaker of a node or router once; it is started again.",
         "Its sessions come back by themselves, and with them the routes.",
-        (Parameter("place", "Whose: node/worker-1 or router/tor.", text, required=True, suggests="birds"),),
+        (Parameter("place", "Whose: node/worker-1 or router/tor.", text, required=True),),
         lasts=False,
     ),
 )

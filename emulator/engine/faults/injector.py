@@ -82,7 +82,10 @@ class Injector:
 
     async def _planned(self, body: JsonObject) -> Fault:
         kind = kind_of_fault(str(body.get("fault", "")))
-        given = dict(body.get("arguments") or {})
+        given = body.get("arguments") or {}
+        if not isinstance(given, dict):
+            raise FaultMistake("arguments", f"must be a mapping, is {given!r}")
+        given = dict(given)
         if SEED in kind.parameters and "seed" not in given:
             given["seed"] = secrets.randbelow(_SEEDS)
         arguments = kind.arguments(given)

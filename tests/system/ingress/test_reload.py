@@ -134,3 +134,29 @@ def test_a_proxy_that_is_killed_comes_back_with_the_rules_of_the_moment(live: Cl
     )
     assert live.wait_ready().ready
     assert server(live, "http://live.example/") == "one"
+
+
+def test_faults_of_proxies(live: Cluster) -> None:
+    """Killed, they come back by themselves; kept down, hosts are refused and Services are not."""
+    (pod,) = [one["metadata"]["name"] for one in live.get("Pod", namespace="ingress")]
+    live.apply([ingress("live", rule("live.example", ("Prefix", "/", "one")))])
+    restarts = live.get("Pod", pod, "ingress")["status"]["containerStatuses"][0]["restartCount"]
+    live.inject("proxy-killed")
+    live.wait_for(
+        "Pod",
+        pod,
+        "ingress",
+        lambda one: one is not None and one["status"]["containerStatuses"][0]["restartCount"] == restarts + 1,
+    )
+    assert live.wait_ready().ready
+    assert server(live, "http://live.example/") == "one"
+    live.inject("proxy-down")
+    for family in (4, 6):
+        asked = live.probe(
+            "ext/client", "node/worker-1", HTTP, http="http://live.example/", family=family, timeout=1
+        )
+        assert asked["outcome"] == "rejected"
+    assert live.probe("node/worker-1", "svc/default/one", "80/tcp")["outcome"] == "connected"
+    live.clear("proxy-down")
+    assert live.wait_ready().ready
+    assert server(live, "http://live.example/") == "one"

@@ -329,6 +329,26 @@ def test_a_bird_that_crashes_comes_back_by_itself(careless: Cluster) -> None:
     assert only(careless, *NODES)()
 
 
+def test_faults_of_birds(careless: Cluster) -> None:
+    """Kept down, a node attracts nothing, and all that comes is answered by the others; then it is back."""
+    before = {family: kernel_routes(careless, family) for family in (4, 6)}
+    careless.inject("bird-down", place="node/worker-1")
+    assert careless.wait_ready().ready
+    assert only(careless, "worker-2", "worker-3")()
+    for family in (4, 6):
+        for port in ("80/tcp", "81/udp"):
+            report = careless.probe("ext/client", f"svc/shop/web-v{family}", port, count=10, timeout=2)
+            assert report["outcomes"] == {"connected": 10}
+            assert "worker-1" not in entries(careless, report, family)
+    careless.clear("bird-down")
+    assert careless.wait_ready().ready
+    assert {family: kernel_routes(careless, family) for family in (4, 6)} == before
+    careless.inject("bird-killed", place="worker-2")
+    assert careless.faults() == []
+    assert careless.wait_ready().ready
+    assert {family: kernel_routes(careless, family) for family in (4, 6)} == before
+
+
 def test_a_dead_cable_is_noticed_at_once(careless: Cluster) -> None:
     def cable(state: str) -> Callable[[], object]:
         return lambda: inside(careless, "ip", "link", "set", "n2-up", state)

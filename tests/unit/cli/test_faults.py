@@ -2,6 +2,12 @@ from __future__ import annotations
 
 import json
 
+import click
+
+from emulator.cli.commands.fault import command
+from emulator.cli.completing import faults
+from emulator.cli.session import Session
+
 from ..fake_cluster import FakeCluster
 from .conftest import Invoke
 
@@ -61,3 +67,27 @@ def test_clear_names_what_it_cleared(invoke: Invoke, cluster: FakeCluster) -> No
     cluster.active = [ACTIVE]
     assert invoke("fault", "clear", "controller-down").stdout == "controller-down-1 cleared\n"
     assert cluster.calls == [("clear",), ("clear", "controller-down")]
+
+
+def test_the_shell_completes_kinds_arguments_and_what_is_active(cluster: FakeCluster) -> None:
+    cluster.active = [ACTIVE]
+    session = Session(connect=lambda _name: cluster)
+
+    def completed(action: str, words: tuple[str, ...], incomplete: str) -> list[str]:
+        context = click.Context(command, obj=session)
+        context.params = {"action": action, "words": words}
+        return faults(context, incomplete)
+
+    assert completed("inject", (), "controller") == ["controller-down", "controller-killed"]
+    assert completed("inject", ("node-down",), "") == ["node=", "worker-1"]
+    assert completed("inject", ("node-down",), "node=") == ["node=worker-1"]
+    assert completed("clear", (), "") == ["controller-down", "controller-down-1"]
+
+
+def test_a_seed_is_told(invoke: Invoke, cluster: FakeCluster) -> None:
+    result = invoke("fault", "inject", "flows-deleted", "worker-1", "--seed", "7")
+    assert "flows-deleted-1: seed=7\n" in result.stdout
+    assert cluster.calls == [("inject", "flows-deleted", {"node": "worker-1", "count": 3, "seed": 7})]
+    refused = invoke("fault", "inject", "node-down", "worker-1", "--seed", "7")
+    assert refused.exit_code == 2
+    assert "node-down has no argument 'seed'" in refused.stderr
