@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 DEFAULT_RUNDIR = "/var/run/openvswitch"
+_UNDER_WAY = 16
+"""Commands that are sent ahead of their answers."""
 
 
 class ControlError(RuntimeError):
@@ -35,6 +37,25 @@ def command(name: str, *arguments: str, seconds: float = 5.0) -> str:
         return answer()
 
 
+def commands(name: str, wanted: Sequence[Sequence[str]], *, seconds: float = 5.0) -> Iterator[str]:
+    """Run one command with several lists of arguments over one connection; their outputs in order.
+
+    A few are under way at a time, so that the daemon has something to do while an answer is read. Raises
+    what `command` raises.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(seconds)
+        connection.connect(str(control_socket()))
+        answers = _values(connection)
+        for number, arguments in enumerate(wanted):
+            request = {"id": number, "method": name, "params": list(arguments)}
+            connection.sendall(json.dumps(request).encode())
+            if number >= _UNDER_WAY:
+                yield _result(next(answers))
+        for _ in wanted[-_UNDER_WAY:]:
+            yield _result(next(answers))
+
+
 @contextmanager
 def asked(name: str, *arguments: str, seconds: float = 5.0) -> Iterator[Callable[[], str]]:
     """Send a command, and give a function that waits for its output; raises what `command` raises."""
@@ -44,29 +65,31 @@ def asked(name: str, *arguments: str, seconds: float = 5.0) -> Iterator[Callable
         connection.connect(str(control_socket()))
         connection.sendall(request)
 
-        def answer() -> str:
-            found = _read(connection)
-            if found.get("error") is not None:
-                raise ControlError(str(found["error"]).strip())
-            return str(found["result"])
+        yield lambda: _result(next(_values(connection)))
 
-        yield answer
+
+def _result(answer: dict[str, object]) -> str:
+    if answer.get("error") is not None:
+        raise ControlError(str(answer["error"]).strip())
+    return str(answer["result"])
 
 
 def _directory() -> Path:
     return Path(os.environ.get("OVS_RUNDIR", DEFAULT_RUNDIR))
 
 
-def _read(connection: socket.socket) -> dict[str, object]:
-    """One JSON value: the daemon keeps the connection open after it."""
-    text = ""
+def _values(connection: socket.socket) -> Iterator[dict[str, object]]:
+    """JSON values as they come: the daemon keeps the connection open after each."""
+    decoder, text = json.JSONDecoder(), ""
     while True:
-        piece = connection.recv(65536)
+        piece = connection.recv(1 << 18)
         if not piece:
             raise ConnectionError("ovs-vswitchd closed the connection")
         text += piece.decode()
-        try:
-            found: dict[str, object] = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        return found
+        while text:
+            try:
+                found, end = decoder.raw_decode(text)
+            except json.JSONDecodeError:
+                break
+            text = text[end:].lstrip()
+            yield found

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Generator
 
 import pytest
 
+SEED = int(os.environ.setdefault("MININETES_PROPERTY_SEED", str(secrets.randbelow(1 << 32))))
+"""Of the random clusters; the processes that tests are spread over inherit it."""
 STRICT = os.environ.get("CI") == "true" or os.environ.get("MININETES_STRICT") == "1"
+
+
+def pytest_report_header() -> str:
+    """Say how to have the same random clusters again."""
+    return f"random clusters: MININETES_PROPERTY_SEED={SEED}"
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

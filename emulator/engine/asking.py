@@ -22,12 +22,20 @@ class Asking:
         external: bool = False,
         family: int | None = None,
         timeout: float | None = None,
+        answers: Sequence[str] = ("wire", "spec"),
     ) -> JsonObject:
         """Probe every pair of pods (namespaces None: of all), and of nodes and outside hosts on request.
 
+        `answers` may name `trace` as well: what the flow tables say; without `wire` no packet is sent.
         The answer is the `Matrix` contract. Raises ApiError (404, 400).
         """
-        wish = {"nodes": nodes, "external": external, "family": family, "timeout": timeout}
+        wish = {
+            "nodes": nodes,
+            "external": external,
+            "family": family,
+            "timeout": timeout,
+            "answers": list(answers),
+        }
         given: JsonObject = {field: value for field, value in wish.items() if value is not None}
         if namespaces is not None:
             given["namespaces"] = list(namespaces)

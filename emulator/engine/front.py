@@ -137,7 +137,8 @@ class _Routes:
         """Send real traffic between all pairs of places."""
         engine = self._engine
         in_turn = engine.options.datapath == "netdev"
-        return web.json_response(await matrix(engine.snapshot(), await _body(request), in_turn=in_turn))
+        body = await _body(request)
+        return web.json_response(await matrix(engine.snapshot(), body, self._tracer, in_turn=in_turn))
 
     async def faults(self, _: web.Request) -> web.Response:
         """What the cluster suffers from on purpose."""

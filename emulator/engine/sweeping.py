@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import product
 
+from controllers import unixctl
 from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject
 from emulator.cluster.model import ClusterState, Pod
@@ -17,26 +19,31 @@ from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.state import state_of
 from emulator.cluster.wiring import IPInterface, NodePlan, Wiring
 from emulator.engine.specifying import outcome_of
+from emulator.engine.tracing import Tracer
 from emulator.network.cables import HOST_INTERFACE
 from emulator.network.names import netns_path
 from emulator.probes.request import DEFAULT_TIMEOUT
 from emulator.probes.sweeper import sweep
 from emulator.probes.swept import Ask, End, Relay, Transport, Verdict
+from emulator.verdict.trace.walk import Question
 
+_ANSWERS = frozenset({"wire", "spec", "trace"})
 _MOST = 200_000
 """Probes of one matrix."""
 
 
-async def matrix(snapshot: Snapshot, body: JsonObject, *, in_turn: bool) -> JsonObject:
+async def matrix(snapshot: Snapshot, body: JsonObject, tracer: Tracer, *, in_turn: bool) -> JsonObject:
     """Answer `POST /mininetes/v1/matrix`. Raises ApiError for what makes no sense.
 
-    `in_turn`: one thread switches all packets, on which early verdicts rest.
+    `answers` names those that are wanted: `wire` sends packets, `trace` asks the flow tables, `spec` the
+    objects. `in_turn`: one thread switches all packets, on which early verdicts rest.
     """
     state = state_of(snapshot)
     try:
         ports = _ports(body.get("ports"))
         timeout = float(body.get("timeout") or DEFAULT_TIMEOUT)
         family = int(body.get("family") or _primary(state))
+        answers = _answers(body.get("answers"))
     except (PlaceError, TypeError, ValueError) as error:
         raise bad_request(str(error)) from error
     if family not in (4, 6) or timeout <= 0:
@@ -56,34 +63,64 @@ async def matrix(snapshot: Snapshot, body: JsonObject, *, in_turn: bool) -> Json
         )
     started = time.monotonic()
     try:
-        verdicts = await sweep(ends, asks, timeout)
-    except OSError as error:
+        verdicts = await sweep(ends, asks, timeout) if "wire" in answers else []
+        traced = await asyncio.to_thread(_traced, tracer, state, ends, asks) if "trace" in answers else []
+    except (OSError, unixctl.ControlError) as error:
         raise ApiError(409, "Conflict", f"a place went away meanwhile: {error}; ask again") from error
-    seconds = time.monotonic() - started
-    return _report(state, asks, verdicts, seconds)
+    spec = [outcome_of(state, one) for one in asks] if "spec" in answers else []
+    report = _report(asks, verdicts, {"spec": spec, "trace": traced})
+    return report | {"seconds": round(time.monotonic() - started, 3)}
 
 
 def _report(
-    state: ClusterState, asks: Sequence[Ask], verdicts: Sequence[Verdict], seconds: float
+    asks: Sequence[Ask], verdicts: Sequence[Verdict], others: Mapping[str, Sequence[str | None]]
 ) -> JsonObject:
     ports: dict[str, JsonObject] = {}
-    for ask, verdict in zip(asks, verdicts, strict=True):
-        port = f"{ask.port}/{ask.transport}"
-        one = ports.setdefault(port, {"wire": {}, "spec": {}, "notes": {}})
-        one["wire"].setdefault(ask.source, {})[ask.target] = verdict.outcome.value
-        one["spec"].setdefault(ask.source, {})[ask.target] = outcome_of(state, ask)
-        if verdict.note:
-            one["notes"].setdefault(ask.source, {})[ask.target] = verdict.note
+    wire = [verdict.outcome.value for verdict in verdicts]
+    notes = [verdict.note for verdict in verdicts]
+    for ask in asks:
+        ports.setdefault(f"{ask.port}/{ask.transport}", {"wire": {}, "spec": {}, "notes": {}})
+    for answer, said in {"wire": wire, **others, "notes": notes}.items():
+        for ask, word in zip(asks, said, strict=False):
+            if word or answer != "notes":
+                one = ports[f"{ask.port}/{ask.transport}"].setdefault(answer, {})
+                one.setdefault(ask.source, {})[ask.target] = word
     return {
         "apiVersion": "mininetes.io/v1",
         "kind": "Matrix",
         "family": asks[0].version,
         "ports": ports,
         "probes": len(asks),
-        "seconds": round(seconds, 3),
         "drops": sum(verdict.outcome is Outcome.DROPPED for verdict in verdicts),
         "earlyDrops": sum(verdict.early for verdict in verdicts),
     }
+
+
+def _traced(
+    tracer: Tracer, state: ClusterState, ends: Sequence[End], asks: Sequence[Ask]
+) -> list[str | None]:
+    """What the flow tables say; None for what they cannot be asked."""
+    places = {end.place: end for end in ends}
+    found: list[str | None] = [None] * len(asks)
+    questions: dict[int, Question] = {}
+    for number, asked in enumerate(asks):
+        address = places[asked.target].address(asked.version)
+        if address is not None and places[asked.source].address(asked.version) is not None:
+            transport = asked.transport.value
+            questions[number] = Question(asked.source, asked.target, transport, address, asked.port)
+    outcomes = tracer.outcomes(state, list(questions.values()))
+    for number, outcome in zip(questions, outcomes, strict=True):
+        found[number] = outcome.value
+    return found
+
+
+def _answers(asked: object) -> frozenset[str]:
+    """Which ones are wanted. Raises ValueError."""
+    if asked is None:
+        return frozenset({"wire", "spec"})
+    if not isinstance(asked, list) or not asked or not _ANSWERS.issuperset(map(str, asked)):
+        raise ValueError(f"answers: a list of {', '.join(sorted(_ANSWERS))}, not {asked!r}")
+    return frozenset(map(str, asked))
 
 
 def _ports(asked: object) -> list[tuple[int, Transport]]:

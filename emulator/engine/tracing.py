@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from controllers import unixctl
 from controllers.pipeline.compile import Compiler
@@ -11,6 +11,7 @@ from controllers.pipeline.flow import FlowProgram
 from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject
 from emulator.cluster.model import ClusterState
+from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import PlaceError
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.state import state_of
@@ -19,10 +20,11 @@ from emulator.engine.targets import UnknownPlaceError
 from emulator.probes.lookups import LookupFailedError
 from emulator.probes.request import RequestError
 from emulator.verdict.trace.atlas import Atlas, NoSuchSenderError
+from emulator.verdict.trace.crossing import Asked
 from emulator.verdict.trace.legend import Legend
 from emulator.verdict.trace.model import Trace
 from emulator.verdict.trace.packet import SOURCE_PORT
-from emulator.verdict.trace.walk import Question, trace
+from emulator.verdict.trace.walk import Question, arriving, trace
 
 
 class Tracer:
@@ -48,6 +50,30 @@ class Tracer:
     def trace(self, state: ClusterState, question: Question) -> Trace:
         """Ask the switch. Raises NoSuchSenderError, unixctl.ControlError, OSError. Blocks a moment."""
         return trace(question, Atlas(state), self.legends(state), ask)
+
+    def outcomes(self, state: ClusterState, questions: Sequence[Question]) -> list[Outcome]:
+        """Where many first packets end. Raises what `trace` raises. Blocks.
+
+        Everybody's next question is asked at once, and what is alike, as the way of a tunnel between two
+        nodes, once.
+        """
+        atlas = Atlas(state)
+        found: dict[int, Outcome] = {}
+        said: dict[Asked, str] = {}
+        talks = {number: arriving(question, atlas) for number, question in enumerate(questions)}
+        waiting: dict[int, Asked | None] = dict.fromkeys(talks)
+        while waiting:
+            for number, asked in tuple(waiting.items()):
+                try:
+                    talk = talks[number]
+                    waiting[number] = next(talk) if asked is None else talk.send(said[asked])
+                except StopIteration as end:
+                    found[number] = end.value.outcome
+                    del waiting[number]
+            wanted = [asked for asked in dict.fromkeys(waiting.values()) if asked and asked not in said]
+            answers = unixctl.commands("ofproto/trace", [_words(*asked) for asked in wanted])
+            said |= zip(wanted, answers, strict=True)
+        return [found[number] for number in range(len(questions))]
 
     async def answer(self, snapshot: Snapshot, body: JsonObject) -> JsonObject:
         """Answer `POST /mininetes/v1/trace`. Raises ApiError for what makes no sense or does not exist."""
@@ -79,5 +105,8 @@ class Tracer:
 
 def ask(bridge: str, flow: str, states: tuple[str, ...]) -> str:
     """One `ofproto/trace`; 0.2 ms."""
-    following = [word for state in states for word in ("--ct-next", state)]
-    return unixctl.command("ofproto/trace", bridge, flow, *following)
+    return unixctl.command("ofproto/trace", *_words(bridge, flow, states))
+
+
+def _words(bridge: str, flow: str, states: tuple[str, ...]) -> list[str]:
+    return [bridge, flow, *(word for state in states for word in ("--ct-next", state))]

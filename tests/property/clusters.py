@@ -32,6 +32,7 @@ from emulator.cluster.wiring import IPAddress, Wiring
 from emulator.oracle.packet import Question
 from tests.unit.controllers.cluster import wiring
 
+MOST_PODS = 6
 TOPOLOGIES = ("three-node", "three-node-routed", "three-node-ipv6", "two-zone-vpc")
 NAMESPACES = {"x": {"team": "red"}, "y": {"team": "blue"}}
 NUMBERS = (80, 81, 8080, 9000)
@@ -50,7 +51,7 @@ def pods(draw: st.DrawFn, plan: Wiring) -> tuple[Pod, ...]:
     """One to six pods; a few on the network of their node, a few with a hostPort."""
     found: list[Pod] = []
     taken: set[tuple[str, Protocol, int]] = set()
-    for number in range(draw(st.integers(1, 6))):
+    for number in range(draw(st.integers(1, MOST_PODS))):
         node = draw(st.sampled_from(plan.nodes))
         on_host = draw(st.integers(0, 7)) == 0
         port = pod_port(plan, node.name, number + 2)

@@ -93,15 +93,28 @@ class Atlas:
         return {(nodes[pod.node], pod.port.ofport): pod for pod in self.state.pods if pod.port is not None}
 
     @cached_property
+    def _addresses(self) -> dict[IPAddress, str]:
+        found: dict[IPAddress, str] = {}
+        for host in self.state.wiring.external:
+            found |= {interface.ip: f"ext/{host.name}" for interface in host.addresses}
+        for node in self.state.wiring.nodes:
+            found |= {interface.ip: f"node/{node.name}" for interface in node.addresses}
+        pods = (pod for pod in self.state.pods if not pod.host_network)
+        return found | {address: place_of_pod(pod) for pod in pods for address in pod.addresses}
+
+    @cached_property
+    def _senders(self) -> dict[str, Pod]:
+        return {place_of_pod(pod): pod for pod in self.state.pods}
+
+    @cached_property
     def _places(self) -> dict[str, Bridge]:
         return {bridge.place: bridge for bridge in self.state.wiring.bridges}
 
     def sender(self, place: str) -> Sender:
         """The stack at a place. Raises NoSuchSenderError."""
         wiring = self.state.wiring
-        for pod in self.state.pods:
-            if place_of_pod(pod) == place:
-                return self._pod_sender(pod)
+        if place in self._senders:
+            return self._pod_sender(self._senders[place])
         for node in wiring.nodes:
             if place == f"node/{node.name}":
                 return self._node_sender(node)
@@ -209,10 +222,20 @@ class Atlas:
             for claim in pod.container_ports
         )
 
-    def pod_interface(self, bridge: Bridge, ofport: int) -> str:
-        """The name of the port that a pod hangs on; its number when there is no pod."""
+    def port_name(self, bridge: Bridge, ofport: int) -> str:
+        """The interface behind a port, a pod's included; the number where the plan has none."""
+        named = next((port.name for port in bridge.ports if port.ofport == ofport), None)
         pod = self._pods.get((bridge.name, ofport))
-        return pod.port.interface if pod is not None and pod.port is not None else str(ofport)
+        return named or (pod.port.interface if pod is not None and pod.port is not None else str(ofport))
+
+    def pod_place(self, bridge: Bridge, ofport: int) -> str | None:
+        """The pod that hangs on a port."""
+        pod = self._pods.get((bridge.name, ofport))
+        return place_of_pod(pod) if pod is not None else None
+
+    def place_at(self, address: IPAddress) -> str | None:
+        """Who has an address: a pod, a node, a host outside."""
+        return self._addresses.get(address)
 
     def outer(self, tunnel: Tunnel) -> tuple[Entry, Packet]:
         """The VXLAN packet that carries another one: where it begins, and what it is."""

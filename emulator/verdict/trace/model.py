@@ -76,6 +76,27 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """A packet at a port of a switch: what a capture there has to show."""
+
+    node: str
+    bridge: str
+    interface: str
+    """The switch's own end of the cable, as Linux names it."""
+    enters: bool
+    """It comes into the switch there, or it leaves it."""
+    packet: Packet
+    direction: Direction = Direction.FORWARD
+    outer: Packet | None = None
+    """The VXLAN packet around it, where it goes over the fabric in one."""
+
+    @property
+    def words(self) -> str:
+        """`out of n1-tun`."""
+        return f"{'into' if self.enters else 'out of'} {self.node} at {self.interface}"
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """Where the installed flows take a new connection, and its answer."""
 
@@ -92,6 +113,8 @@ class Trace:
     """The address that the endpoint sees as the client's."""
     notes: tuple[str, ...] = ()
     """What the flow tables cannot tell."""
+    legs: tuple[Leg, ...] = ()
+    """The ports that it passes, in order, there and back."""
 
     @property
     def decisive(self) -> Hop | None:
@@ -115,6 +138,8 @@ class Trace:
             "endpointPort": self.endpoint_port or None,
             "sourceSeen": self.source_seen,
             "packet": str(packet) if packet else "",
+            "address": str(packet.destination) if packet else "",
+            "sourceAddress": str(packet.source) if packet else "",
             "hops": [hop.as_json() for hop in self.hops],
             "notes": list(self.notes),
         }

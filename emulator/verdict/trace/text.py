@@ -8,13 +8,17 @@ packet before and after, the flows that it met and the actions of each.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 _STEP = re.compile(r"^\s*(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?$")
 _MISS = re.compile(r"^\s*(\d+)\. No match\.$")
-_OUTPUT = re.compile(r"^output(?::| port is )(\d+)$")
+_OUTPUT = re.compile(r"^ +(?:-> )?output(?::| port is )(\d+)$", re.MULTILINE)
+_RETURN = re.compile(r"^ +IN_PORT$", re.MULTILINE)
+_PUNT = re.compile(r"^ +CONTROLLER", re.MULTILINE)
 _PART = re.compile(r"^Flow: ", re.MULTILINE)
+_END = re.compile(r"^Final flow: (.*)$", re.MULTILINE)
 
 
 class TraceTextError(ValueError):
@@ -36,20 +40,45 @@ class Step:
     """False: the table had no flow for the packet, which was dropped."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
-    """One pass through the tables."""
+    """One pass through the tables; what nobody asks for is not read."""
 
-    before: Mapping[str, str]
-    """The packet's fields and metadata; its kind (`tcp`, `icmp6`) is the value of `kind`."""
-    after: Mapping[str, str]
-    steps: tuple[Step, ...]
-    outputs: tuple[int, ...]
-    """OpenFlow ports that it left by."""
-    returned: bool
-    """It was sent back out of the port that it came in by."""
-    punted: bool
-    """It was handed to the controller."""
+    text: str
+
+    @cached_property
+    def before(self) -> Mapping[str, str]:
+        """The packet's fields and metadata; its kind (`tcp`, `icmp6`) is the value of `kind`."""
+        return fields(self.text[: self.text.index("\n")].removeprefix("Flow: "))
+
+    @cached_property
+    def after(self) -> Mapping[str, str]:
+        """The same, as it leaves the tables. Raises TraceTextError."""
+        found = _END.search(self.text)
+        if found is None:
+            raise TraceTextError(f"no `Final flow:` behind {self.text[:200]!r}")
+        told = found[1].strip()
+        return self.before if told == "unchanged" else fields(told)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The flows that it met."""
+        return tuple(_steps(self.text))
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """OpenFlow ports that it left by."""
+        return tuple(int(found) for found in _OUTPUT.findall(self.text))
+
+    @property
+    def returned(self) -> bool:
+        """It was sent back out of the port that it came in by."""
+        return _RETURN.search(self.text) is not None
+
+    @property
+    def punted(self) -> bool:
+        """It was handed to the controller."""
+        return _PUNT.search(self.text) is not None
 
 
 _KINDS = frozenset({"tcp", "udp", "sctp", "icmp", "tcp6", "udp6", "sctp6", "icmp6", "ip", "ipv6", "arp"})
@@ -61,7 +90,9 @@ def parse(text: str) -> tuple[Part, ...]:
     if not starts:
         raise TraceTextError(f"no `Flow:` in {text[:200]!r}")
     ends = [*starts[1:], len(text)]
-    return tuple(_part(text[start:end]) for start, end in zip(starts, ends, strict=True))
+    parts = tuple(Part(text[start:end]) for start, end in zip(starts, ends, strict=True))
+    assert parts[-1].after
+    return parts
 
 
 def fields(text: str) -> Mapping[str, str]:
@@ -76,40 +107,21 @@ def fields(text: str) -> Mapping[str, str]:
     return found
 
 
-def _part(text: str) -> Part:
-    lines = text.splitlines()
-    before = fields(lines[0].removeprefix("Flow: "))
-    after: Mapping[str, str] | None = None
-    steps: list[Step] = []
+def _steps(text: str) -> Iterator[Step]:
+    step: Step | None = None
     actions: list[str] = []
-    outputs: list[int] = []
-    for line in lines[1:]:
+    for line in text.splitlines()[1:]:
         if line.startswith("Final flow: "):
-            told = line.removeprefix("Final flow: ")
-            after = before if told.strip() == "unchanged" else fields(told)
             break
-        step, word = _step(line), line.strip()
-        if step is not None:
-            actions = []
-            steps.append(step)
-        elif steps and line.startswith("    "):
-            output = _OUTPUT.match(word.removeprefix("-> "))
-            if output:
-                outputs.append(int(output[1]))
-            if not word.startswith(("->", ">>")):
-                actions.append(word)
-                steps[-1] = replace(steps[-1], actions=tuple(actions))
-    if after is None:
-        raise TraceTextError(f"no `Final flow:` behind {lines[0]!r}")
-    said = [action for step in steps for action in step.actions]
-    return Part(
-        before,
-        after,
-        tuple(steps),
-        tuple(outputs),
-        returned="IN_PORT" in said,
-        punted=any(action.startswith("CONTROLLER") for action in said),
-    )
+        found, word = _step(line), line.strip()
+        if found is not None:
+            if step is not None:
+                yield replace(step, actions=tuple(actions))
+            step, actions = found, []
+        elif step is not None and line.startswith("    ") and not word.startswith(("->", ">>")):
+            actions.append(word)
+    if step is not None:
+        yield replace(step, actions=tuple(actions))
 
 
 def _step(line: str) -> Step | None:

@@ -11,22 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from controllers.pipeline.registers import Punt
-from controllers.pipeline.tables import CONNTRACK_STATE, CONNTRACK_ZONE, LOCAL_DELIVERY
-from emulator.cluster.model import Ref
 from emulator.cluster.outcome import Outcome
 from emulator.cluster.wiring import IPAddress
 from emulator.verdict.trace.atlas import Atlas, Entry, Nowhere, Onward, Router, Sender, Stack, Tunnel
-from emulator.verdict.trace.legend import Legend, stage_name
-from emulator.verdict.trace.model import Direction, Hop, Trace, Weight
-from emulator.verdict.trace.packet import SOURCE_PORT, Ends, Packet, translations
-from emulator.verdict.trace.text import Part, Step, parse
+from emulator.verdict.trace.crossing import Crosser, Silent, Talk, Telling
+from emulator.verdict.trace.legend import Legend
+from emulator.verdict.trace.model import Direction, Hop, Leg, Trace, Weight
+from emulator.verdict.trace.packet import SOURCE_PORT, Packet
 
 Ask = Callable[[str, str, tuple[str, ...]], str]
-"""The text of `ofproto/trace BRIDGE FLOW --ct-next STATE...`."""
-
-NEW, ANSWER = ("trk,new",) * 6, ("trk,est,rpl",) * 6
-"""Connection states for as many recirculations as userspace Open vSwitch allows."""
+"""Asks the switch, and gives its answer."""
 LONGEST = 40
 """Bridges on a path, tunnels' included."""
 
@@ -51,23 +45,12 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class _Passage:
-    """What a bridge did with the first packet."""
+class Arrival:
+    """Where the first packet of a connection ends."""
 
-    before: Ends
-    after: Ends
-    owner: Ref | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Crossing:
-    """One packet's way through one bridge."""
-
-    hops: tuple[Hop, ...]
-    packet: Packet
-    output: int | None
     outcome: Outcome
-    """CONNECTED: it goes on, or a router itself has answered (no output)."""
+    place: str
+    """Where it was delivered; empty when it was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,41 +61,65 @@ class _Journey:
     packet: Packet
     outcome: Outcome
     place: str = ""
+    legs: tuple[Leg, ...] = ()
 
 
 def trace(question: Question, atlas: Atlas, legends: Mapping[str, Legend], ask: Ask) -> Trace:
     """Follow a connection there and back. Raises NoSuchSenderError, and what `ask` raises."""
+    talk = following(question, atlas, legends)
+    try:
+        asked = next(talk)
+        while True:
+            asked = talk.send(ask(*asked))
+    except StopIteration as end:
+        found: Trace = end.value
+        return found
+
+
+def following(question: Question, atlas: Atlas, legends: Mapping[str, Legend]) -> Talk[Trace]:
+    """Follow a connection there and back. Raises NoSuchSenderError."""
     sender = atlas.sender(question.source)
     local = _local(question, atlas, sender)
     if local is not None:
         return local
     packet = _first(question, atlas, sender)
-    walker = _Walker(atlas, legends, ask, {}, Direction.FORWARD)
-    there = walker.walk(sender.entry, packet)
-    begun = Trace(there.outcome, there.hops, question.source, question.target, packet)
+    walker = _Walker(Crosser(atlas, Telling(atlas, legends), [], Direction.FORWARD))
+    there = yield from walker.walk(sender.entry, packet)
+    begun = Trace(there.outcome, there.hops, question.source, question.target, packet, legs=there.legs)
     if there.outcome is not Outcome.CONNECTED:
         return begun
-    ends = there.packet.ends
     begun = replace(
         begun,
         endpoint=there.place,
-        endpoint_port=ends.destination_port,
-        source_seen=str(ends.source),
+        endpoint_port=there.packet.destination_port,
+        source_seen=str(there.packet.source),
         notes=() if packet.protocol == "icmp" else (LISTENS,),
     )
     if there.place.startswith("router/"):
         return begun
-    back = _answer(atlas, walker, there, question)
+    back = yield from _answer(atlas, walker, there, question)
     hops = (*there.hops, *back.hops)
     notes = (*begun.notes, *((DERIVED,) if any(hop.derived for hop in back.hops) else ()))
-    return replace(begun, outcome=back.outcome, hops=hops, notes=notes)
+    return replace(begun, outcome=back.outcome, hops=hops, notes=notes, legs=(*there.legs, *back.legs))
+
+
+def arriving(question: Question, atlas: Atlas) -> Talk[Arrival]:
+    """Where the first packet ends, in a few questions and without a word about the way.
+
+    What answers it gets back to its sender: an answer belongs to a known connection, whose translations are
+    undone and which no policy judges. Raises NoSuchSenderError.
+    """
+    sender = atlas.sender(question.source)
+    if _is_local(question, atlas, sender):
+        return Arrival(Outcome.CONNECTED, sender.place)
+    crosser = Crosser(atlas, Silent(), [], Direction.FORWARD)
+    found = yield from _Walker(crosser).walk(sender.entry, _first(question, atlas, sender))
+    return Arrival(found.outcome, found.place if found.outcome is Outcome.CONNECTED else "")
 
 
 def _local(question: Question, atlas: Atlas, sender: Sender) -> Trace | None:
     """A stack that speaks to itself asks no bridge, unless a Service or a pod has the port of its node."""
-    own = question.destination in sender.addresses or question.destination.is_loopback
-    node = sender.place.startswith("node/")
-    if not own or (node and atlas.is_claimed(sender.place, question.protocol, question.port)):
+    if not _is_local(question, atlas, sender):
         return None
     hop = Hop(sender.place, "", "an address of its own: the packet never leaves", weight=Weight.CHANGE)
     return Trace(
@@ -126,6 +133,12 @@ def _local(question: Question, atlas: Atlas, sender: Sender) -> Trace | None:
         source_seen=str(question.destination),
         notes=(LISTENS,),
     )
+
+
+def _is_local(question: Question, atlas: Atlas, sender: Sender) -> bool:
+    own = question.destination in sender.addresses or question.destination.is_loopback
+    node = sender.place.startswith("node/")
+    return own and not (node and atlas.is_claimed(sender.place, question.protocol, question.port))
 
 
 def _first(question: Question, atlas: Atlas, sender: Sender) -> Packet:
@@ -146,13 +159,13 @@ def _first(question: Question, atlas: Atlas, sender: Sender) -> Packet:
     )
 
 
-def _answer(atlas: Atlas, walker: _Walker, there: _Journey, question: Question) -> _Journey:
+def _answer(atlas: Atlas, walker: _Walker, there: _Journey, question: Question) -> Talk[_Journey]:
     answerer = atlas.sender(there.place)
     ends = there.packet.ends.turned()
     mac = atlas.first_mac(answerer, ends.destination)
     packet = replace(there.packet, eth_source=answerer.mac, eth_destination=mac, is_reply=True, ttl=64)
-    back = _Walker(atlas, walker.legends, walker.ask, walker.passages, Direction.REPLY)
-    journey = back.walk(answerer.entry, packet.with_ends(ends))
+    back = _Walker(replace(walker.crosser, direction=Direction.REPLY))
+    journey = yield from back.walk(answerer.entry, packet.with_ends(ends))
     home = {question.source, atlas.sender(question.source).place}
     if journey.outcome is Outcome.CONNECTED and journey.place not in home:
         stray = Hop(journey.place, "", "the answer ends here, not at the client", direction=Direction.REPLY)
@@ -166,52 +179,59 @@ def _answer(atlas: Atlas, walker: _Walker, there: _Journey, question: Question) 
 class _Walker:
     """Follows packets of one connection in one direction."""
 
-    atlas: Atlas
-    legends: Mapping[str, Legend]
-    ask: Ask
-    passages: dict[str, _Passage]
-    """By bridge; filled on the way there, read on the way back."""
-    direction: Direction
+    crosser: Crosser
 
-    def walk(self, entry: Entry, packet: Packet) -> _Journey:
+    @property
+    def atlas(self) -> Atlas:
+        """The plan."""
+        return self.crosser.atlas
+
+    @property
+    def direction(self) -> Direction:
+        """Which way they go."""
+        return self.crosser.direction
+
+    def walk(self, entry: Entry, packet: Packet) -> Talk[_Journey]:
         """From a bridge's port to a stack, or to where the packet ends."""
         hops: list[Hop] = []
+        legs: list[Leg] = []
         onward: Onward = entry
         for _ in range(LONGEST):
             match onward:
                 case Entry():
-                    crossing = self._cross(onward, packet)
+                    crossing = yield from self.crosser.cross(onward, packet)
                     hops += crossing.hops
+                    legs += crossing.legs
                     packet = crossing.packet
-                    place = onward.bridge.place
                     if crossing.output is None:
-                        return _Journey(tuple(hops), packet, crossing.outcome, place)
+                        place = onward.bridge.place
+                        return _Journey(tuple(hops), packet, crossing.outcome, place, tuple(legs))
                     onward = self.atlas.beyond(onward.bridge, crossing.output, packet)
                 case Tunnel():
-                    carried = self._carry(onward)
+                    carried = yield from self._carry(onward)
                     hops += carried.hops
+                    legs += (replace(leg, packet=packet, outer=leg.packet) for leg in carried.legs)
                     if carried.outcome is not Outcome.CONNECTED:
-                        return replace(carried, hops=tuple(hops), packet=packet)
+                        return replace(carried, hops=tuple(hops), packet=packet, legs=tuple(legs))
                     onward = self.atlas.tunnel_end(onward.far)
                 case Stack():
                     arrived = self._arrive(onward, packet)
-                    return replace(arrived, hops=(*hops, *arrived.hops))
+                    return replace(arrived, hops=(*hops, *arrived.hops), legs=tuple(legs))
                 case Router():
                     routed = self.atlas.routed(onward.router, packet)
                     if routed is not None:
-                        hops.append(
-                            self._hop(onward.router.place, "routes it, as the plan says", Weight.NOTE)
-                        )
+                        words = "routes it, as the plan says"
+                        hops.append(self._hop(onward.router.place, words, Weight.NOTE))
                         onward, packet = routed
                         continue
                     why = "a Linux router: its routes are its kernel's, and no flow table shows them"
                     hops.append(self._hop(onward.router.place, why, Weight.CHANGE))
-                    return _Journey(tuple(hops), packet, Outcome.UNKNOWN)
+                    return _Journey(tuple(hops), packet, Outcome.UNKNOWN, legs=tuple(legs))
                 case Nowhere():
                     hops.append(self._hop(hops[-1].node if hops else "", onward.why, Weight.CHANGE))
-                    return _Journey(tuple(hops), packet, Outcome.DROPPED)
+                    return _Journey(tuple(hops), packet, Outcome.DROPPED, legs=tuple(legs))
         hops.append(self._hop(entry.bridge.place, "it goes round in circles", Weight.CHANGE))
-        return _Journey(tuple(hops), packet, Outcome.DROPPED)
+        return _Journey(tuple(hops), packet, Outcome.DROPPED, legs=tuple(legs))
 
     def _hop(self, node: str, action: str, weight: Weight) -> Hop:
         return Hop(node, "", action, direction=self.direction, weight=weight)
@@ -225,116 +245,16 @@ class _Walker:
         hop = self._hop(stack.place, str(packet), Weight.CHANGE)
         return _Journey((hop,), packet, Outcome.CONNECTED, stack.place)
 
-    def _carry(self, tunnel: Tunnel) -> _Journey:
+    def _carry(self, tunnel: Tunnel) -> Talk[_Journey]:
         """The way of the VXLAN packet over the fabric."""
         entry, outer = self.atlas.outer(tunnel)
         vni = self.atlas.state.wiring.vni
         wrapped = self._hop("vxlan", f"{outer.source} → {outer.destination}, vni {vni}", Weight.CHANGE)
         # Nobody tracks these packets, so nothing is to be remembered of them.
-        journey = _Walker(self.atlas, self.legends, self.ask, {}, self.direction).walk(entry, outer)
+        journey = yield from _Walker(replace(self.crosser, passages=[])).walk(entry, outer)
         if journey.outcome is Outcome.CONNECTED:
             if journey.place == f"node/{tunnel.far.name}":
                 under_way = tuple(replace(hop, weight=Weight.PASS) for hop in journey.hops)
                 return replace(journey, hops=(wrapped, *under_way))
             journey = replace(journey, outcome=Outcome.DROPPED)
         return replace(journey, hops=(wrapped, *journey.hops))
-
-    # -- one bridge ------------------------------------------------------------------------------------
-
-    def _cross(self, entry: Entry, packet: Packet) -> _Crossing:
-        passage = self.passages.get(entry.bridge.name) if self.direction is Direction.REPLY else None
-        if passage is not None and packet.ends == passage.after.turned():
-            return self._cross_back(entry, packet, passage)
-        parts = self._trace(entry, packet, NEW)
-        crossing = self._read(entry, packet, parts)
-        if self.direction is Direction.FORWARD:
-            owner = next((hop.owner for hop in crossing.hops if "⇒" in hop.action), None)
-            self.passages[entry.bridge.name] = _Passage(packet.ends, crossing.packet.ends, owner)
-        return crossing
-
-    def _cross_back(self, entry: Entry, packet: Packet, passage: _Passage) -> _Crossing:
-        """An answer: its translations are the first packet's, undone."""
-        parts = self._trace(entry, packet, ANSWER)
-        if passage.before == passage.after:
-            return self._read(entry, packet, parts)
-        looked_up = self._read(entry, packet, parts)
-        upto = tuple(
-            hop for hop in looked_up.hops if hop.table is not None and hop.table <= CONNTRACK_STATE.number
-        )
-        if not any(hop.stage == CONNTRACK_ZONE.name for hop in upto):
-            return looked_up  # It was dropped before anybody looked for its connection.
-        # Traced once more as it is after the lookup. Its source is exchanged only at the end: a pod that
-        # answers with a Service's address would be a spoofer.
-        ends = passage.before.turned()
-        known = replace(packet, destination=ends.destination, destination_port=ends.destination_port)
-        rest = self._read(entry, known, self._trace(entry, known, ANSWER))
-        after = (
-            tuple(hop for hop in rest.hops if hop.table is None or hop.table > CONNTRACK_STATE.number)
-            or rest.hops[-1:]
-        )
-        undone = Hop(
-            entry.bridge.place.removeprefix("node/"),
-            CONNTRACK_ZONE.name,
-            ", ".join(translations(packet.ends, ends)),
-            passage.owner,
-            Direction.REPLY,
-            Weight.CHANGE,
-            entry.bridge.name,
-            derived=True,
-        )
-        translated = replace(rest.packet.with_ends(ends), is_reply=True)
-        return _Crossing((*upto, undone, *after), translated, rest.output, rest.outcome)
-
-    def _trace(self, entry: Entry, packet: Packet, states: tuple[str, ...]) -> tuple[Part, ...]:
-        return parse(self.ask(entry.bridge.name, packet.to_flow(entry.ofport), states))
-
-    def _read(self, entry: Entry, packet: Packet, parts: tuple[Part, ...]) -> _Crossing:
-        hops: list[Hop] = []
-        for index, part in enumerate(parts):
-            following = parts[index + 1].before if index + 1 < len(parts) else part.after
-            before, after = packet.changed(part.after).ends, packet.changed(following).ends
-            for step in part.steps:
-                is_last = step is part.steps[-1]
-                changed = translations(before, after) if is_last else ()
-                hops.append(self._describe(entry, step, changed))
-        last = parts[-1]
-        arrived = packet.changed(last.after)
-        place = entry.bridge.place
-        if last.punted:
-            reason = Punt(int(last.after.get("reg6", "0"), 16) & 0xFF)
-            words = f"refused: {reason.name.lower().replace('_', ' ')} ({hops[-1].action})"
-            hops[-1] = replace(hops[-1], action=words, weight=Weight.CHANGE)
-            return _Crossing(tuple(hops), arrived, None, Outcome.REJECTED)
-        if last.returned and hops and hops[-1].table == LOCAL_DELIVERY.number:
-            hops[-1] = replace(hops[-1], action=f"{place} answers", weight=Weight.CHANGE)
-            return _Crossing(tuple(hops), arrived, None, Outcome.CONNECTED)
-        output = entry.ofport if last.returned else next(iter(last.outputs), None)
-        if output is None:
-            words = "no flow: dropped" if not last.steps[-1].hit else f"dropped: {hops[-1].action}"
-            hops[-1] = replace(hops[-1], action=words, weight=Weight.CHANGE)
-            return _Crossing(tuple(hops), arrived, None, Outcome.DROPPED)
-        hops[-1] = replace(hops[-1], action=f"out of port {self._port(entry, output)}", weight=Weight.NOTE)
-        return _Crossing(tuple(hops), arrived, output, Outcome.CONNECTED)
-
-    def _describe(self, entry: Entry, step: Step, changed: tuple[str, ...]) -> Hop:
-        legend = self.legends[entry.bridge.name]
-        owner = legend.owner(step.table, step.priority, step.match, step.cookie)
-        weight = Weight.PASS if legend.is_plain(owner) else Weight.NOTE
-        return Hop(
-            entry.bridge.place.removeprefix("node/"),
-            stage_name(step.table),
-            ", ".join(changed) or legend.words(step),
-            owner,
-            self.direction,
-            Weight.CHANGE if changed else weight,
-            entry.bridge.name,
-            step.table,
-            step.priority,
-            step.match,
-            step.actions,
-            step.cookie,
-        )
-
-    def _port(self, entry: Entry, ofport: int) -> str:
-        named = next((port.name for port in entry.bridge.ports if port.ofport == ofport), None)
-        return named or self.atlas.pod_interface(entry.bridge, ofport)

@@ -109,6 +109,22 @@ class Playground:
             found |= self._reached(protocol, ways)
         return found
 
+    def said(self, protocol: str) -> dict[str, set[Way]]:
+        """The same ways as the objects mean them (`spec`) and as the flow tables have them (`trace`)."""
+        found: dict[str, set[Way]] = {"spec": set(), "trace": set()}
+        ports = [f"{port}/{protocol}" for port in PORTS]
+        for family in FAMILIES:
+            report = self.cluster.matrix(ports, namespaces=["x", "y", "z"], family=family, answers=[*found])
+            for port, answers in report["ports"].items():
+                for answer, ways in found.items():
+                    ways |= {
+                        (source, target, family, int(port.split("/")[0]))
+                        for source, row in answers[answer].items()
+                        for target, outcome in row.items()
+                        if outcome == "connected" and source != target
+                    }
+        return found
+
     def _reached(self, protocol: str, ways: str) -> set[Way]:
         answer = self._ask({"protocol": protocol, "ports": PORTS, "ways": ways})
         return {(source, target, family, port) for source, target, family, port in answer}
