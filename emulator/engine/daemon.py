@@ -93,6 +93,8 @@ class Engine:
         """The last version at which an object changed that proxies tell of over HTTP. They tell of nothing
         before they have looked once, also after a restart."""
         self.faults = Injector(self)
+        self._afflicted: frozenset[int] = frozenset()
+        """The switch processes that know of the faults."""
         self._outside: list[Serving] = []
         self._flow_version = 0
         """The last version at which an object changed that the controller looks at."""
@@ -234,6 +236,8 @@ class Engine:
             yield "the switches have not confirmed the latest flows"
         elif self.kube_proxies.version < self._proxied_version:
             yield "the nodes' health checks do not tell of the latest endpoints"
+        elif self.faults.active and self._afflicted != self.programming.processes:
+            yield "the faults do not hold in the new switch yet"
         yield from self._advertising.missing()
         for error in self.programming.errors:
             yield f"a switch refused its program: {error}"
@@ -242,9 +246,11 @@ class Engine:
         """Faults that sit in Open vSwitch have to be told to one that came anew."""
         programming = self.programming
         while True:
-            seen = programming.processes
-            await self.pulse.until(lambda seen=seen: programming.processes != seen)  # type: ignore[misc]
+            await self.pulse.until(lambda: programming.processes != self._afflicted)
+            told = programming.processes
             await self.faults.resume()
+            self._afflicted = told
+            self.pulse.beat()
 
     async def _follow(self) -> None:
         watch = self.store.watch()

@@ -49,9 +49,9 @@ MACHINES: tuple[FaultKind, ...] = (
     ),
     FaultKind(
         "conntrack-full",
-        "Let a node track only so many connections more.",
-        "What is tracked goes on, what is new through a Service or by TCP is lost: it works for some and not "
+        "Let a node track no more connections, or only so many.",
+        "What is tracked goes on; what is new through a Service or by TCP is lost: it works for some and not "
         "for others.",
-        (_NODE, Parameter("limit", "So many new connections are tracked at a time.", whole(1), default=1)),
+        (_NODE, Parameter("left", "So many new connections are tracked at a time.", whole(0), default=0)),
     ),
 )

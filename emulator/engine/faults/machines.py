@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from emulator.cluster.faults.fault import Fault
 from emulator.cluster.faults.kind import FaultMistake, Value, nearest
 from emulator.cluster.state import state_of
 from emulator.cluster.wiring import Bridge, BridgeRole, NodePlan, PortRole
+from emulator.engine.faults.filling import TUPLE, handshake
 from emulator.engine.faults.handler import Handler, Plan
+from emulator.engine.faults.ofctl import ofctl
 from emulator.engine.faults.waiting import await_flows
 from emulator.network import breaking
 
@@ -148,24 +151,34 @@ class ConntrackFull(Handler):
     async def plan(self, arguments: Mapping[str, Value]) -> Plan:
         """Its zones."""
         node = node_named(self.engine, arguments)
-        first = self.engine.wiring.bridge(node.bridge).zone
-        zones = list(range(first, first + _ZONES_OF_A_NODE))
-        limit = arguments["limit"]
-        words = ", ".join(map(str, zones))
-        return Plan(
-            (f"limited the zones {words} of node/{node.name} to {limit} new connections",), {"zones": zones}
-        )
+        bridge = self.engine.wiring.bridge(node.bridge)
+        zones = list(range(bridge.zone, bridge.zone + _ZONES_OF_A_NODE))
+        left = int(arguments["left"])
+        did = f"limited conntrack of node/{node.name} (zones {zones[0]} and {zones[-1]}) to {left} more"
+        return Plan((did,), {"bridge": bridge.name, "zones": zones})
 
     async def impose(self, fault: Fault) -> None:
-        """Set it."""
-        limit = fault.arguments["limit"]
-        words = [f"zone={zone},limit={limit}" for zone in fault.memo["zones"]]
+        """Set it. No limit at all is what zero means to Open vSwitch: one place then, and it is taken."""
+        left = int(fault.arguments["left"])
+        await self._forget(fault)
+        words = [f"zone={zone},limit={max(left, 1)}" for zone in fault.memo["zones"]]
         await asyncio.to_thread(unixctl.command, "dpctl/ct-set-limits", *words)
+        if not left:
+            for zone in fault.memo["zones"]:
+                for frame in handshake():
+                    packet = f"in_port=controller,packet={frame.hex()},actions=ct(commit,zone={zone})"
+                    await ofctl("packet-out", fault.memo["bridge"], packet)
 
     async def clear(self, fault: Fault) -> None:
-        """Take it away."""
+        """Take it away, and what took the place."""
         zones = ",".join(map(str, fault.memo["zones"]))
         await asyncio.to_thread(unixctl.command, "dpctl/ct-del-limits", f"zone={zones}")
+        await self._forget(fault)
+
+    async def _forget(self, fault: Fault) -> None:
+        for zone in fault.memo["zones"]:
+            with suppress(unixctl.ControlError):  # it is not there
+                await asyncio.to_thread(unixctl.command, "dpctl/flush-conntrack", f"zone={zone}", TUPLE)
 
 
 def node_named(engine: Engine, arguments: Mapping[str, Value], field: str = "node") -> NodePlan:

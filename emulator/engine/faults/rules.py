@@ -17,6 +17,7 @@ from emulator.cluster.faults.kind import Value
 from emulator.cluster.state import state_of
 from emulator.engine.faults.handler import Handler, Plan
 from emulator.engine.faults.machines import node_named
+from emulator.engine.faults.ofctl import ofctl
 from emulator.engine.faults.waiting import PATIENCE, await_flows
 from emulator.engine.tracing import Tracer
 from emulator.verdict import installed
@@ -24,8 +25,6 @@ from emulator.verdict.trace.legend import stage_name
 
 if TYPE_CHECKING:
     from emulator.engine.daemon import Engine
-
-_OFCTL = ("ovs-ofctl", "-O", "OpenFlow13", "--no-names")
 
 
 class ProxyStopped(Handler):
@@ -65,19 +64,11 @@ class FlowsTouched(Handler):
         """Choose them: the same ones of the same flows for the same seed."""
         node = node_named(self.engine, arguments)
         bridge = self.engine.wiring.bridge(node.bridge).name
-        legend = Tracer().legends(state_of(self.engine.snapshot()))[bridge]
-        held = [
-            flow
-            for flow in installed.flows(bridge, await _ofctl("dump-flows", bridge), legend)
-            if not flow.learned
-        ]
+        held = [flow for flow in await self._held(bridge) if not flow.learned]
         held.sort(key=lambda flow: (flow.table, flow.priority, flow.match))
         count = min(int(arguments["count"]), len(held))
         chosen = random.Random(int(arguments["seed"])).sample(held, count)
-        flows = [
-            ",".join(filter(None, (f"table={flow.table}", f"priority={flow.priority}", flow.match)))
-            for flow in chosen
-        ]
+        flows = [_words(flow) for flow in chosen]
         owners = [f"{flow.owner or 'nobody'} ({stage_name(flow.table)})" for flow in chosen]
         memo = {"bridge": bridge, "flows": flows, "actions": [flow.actions for flow in chosen]}
         did = (f"{self._did} a flow of node/{node.name} that belongs to {owner}" for owner in owners)
@@ -89,42 +80,40 @@ class FlowsTouched(Handler):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "changes"
             await asyncio.to_thread(file.write_text, changes)
-            await _ofctl("--bundle", "add-flows", fault.memo["bridge"], str(file))
+            await ofctl("--bundle", "add-flows", fault.memo["bridge"], str(file))
 
     async def clear(self, fault: Fault) -> None:
         """Have the controller give everything anew. One that is down will do so when it comes."""
         engine = self.engine
-        if not engine.has_controller or await _are_there(fault):
+        if not engine.has_controller or await self._are_there(fault):
             return
         said = engine.programming.acknowledged
         await asyncio.to_thread(engine.redial)
-        async with asyncio.timeout(PATIENCE):
-            while not await _are_there(fault):
-                await engine.pulse.until(lambda said=said: engine.programming.acknowledged != said)  # type: ignore[misc]
-                said = engine.programming.acknowledged
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not await self._are_there(fault):
+                    await engine.pulse.until(lambda said=said: engine.programming.acknowledged != said)  # type: ignore[misc]
+                    said = engine.programming.acknowledged
+        except TimeoutError:
+            why = "the controller has not put the flows back in time; try again, or: mininetes diff --heal"
+            raise ApiError(504, "Timeout", why) from None
+
+    async def _are_there(self, fault: Fault) -> bool:
+        """Whether the flows are as they were."""
+        held = {(_words(flow), flow.actions) for flow in await self._held(fault.memo["bridge"])}
+        return held.issuperset(zip(fault.memo["flows"], fault.memo["actions"], strict=True))
+
+    async def _held(self, bridge: str) -> list[installed.Flow]:
+        legend = Tracer().legends(state_of(self.engine.snapshot()))[bridge]
+        return list(installed.flows(bridge, await ofctl("dump-flows", bridge), legend))
 
     async def resume(self, fault: Fault) -> None:
         """Whoever did it has done it once."""
 
 
-async def _are_there(fault: Fault) -> bool:
-    """Whether the flows are as they were."""
-    found = set()
-    for line in (await _ofctl("--no-stats", "dump-flows", fault.memo["bridge"])).splitlines():
-        match, _, actions = line.strip().partition(" actions=")
-        words = match.split(", ")
-        found.add((words[-2] + "," + words[-1], actions))
-    return all(wanted in found for wanted in zip(fault.memo["flows"], fault.memo["actions"], strict=True))
-
-
-async def _ofctl(*words: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *_OFCTL, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, problem = await process.communicate()
-    if process.returncode:
-        raise ApiError(503, "ServiceUnavailable", f"ovs-ofctl: {problem.decode().strip()}")
-    return out.decode()
+def _words(flow: installed.Flow) -> str:
+    """As `ovs-ofctl` takes it."""
+    return ",".join(filter(None, (f"table={flow.table}", f"priority={flow.priority}", flow.match)))
 
 
 RULES: Mapping[str, Callable[[Engine], Handler]] = {

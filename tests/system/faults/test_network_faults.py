@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from emulator import Cluster
 from emulator.api.errors import ApiError
-from tests.system.faults.restored import assert_restored, output, standing
+from tests.system.conversation import conversation
+from tests.system.faults.restored import assert_restored, standing
+from tests.system.oracles.addresses import cluster_ip
 from tests.system.oracles.objects import HTTP, UDP, pod
 from tests.system.processes import PATIENCE, kill_and_await
 from tests.system.reachability import FAMILIES, assert_everything_passes, closed_ways, shop
@@ -44,19 +46,21 @@ def whole(running: Cluster) -> Iterator[Cluster]:
     assert_restored(running, before)
 
 
-def outcomes(cluster: Cluster, source: str, target: str, **options: Any) -> set[str]:
+def outcomes(
+    cluster: Cluster, source: str, target: str, ports: Sequence[str] = PROTOCOLS, **options: Any
+) -> set[str]:
     """What becomes of TCP and UDP in both families."""
     return {
         str(cluster.probe(source, target, port, family=family, **options)["outcome"])
         for family in FAMILIES
-        for port in PROTOCOLS
+        for port in ports
     }
 
 
-def services(cluster: Cluster, source: str) -> set[str]:
+def services(cluster: Cluster, source: str, **options: Any) -> set[str]:
     """What becomes of what is sent to the shop's Services."""
     return {
-        str(cluster.probe(source, f"svc/shop/web-v{family}", port)["outcome"])
+        str(cluster.probe(source, f"svc/shop/web-v{family}", port, **options)["outcome"])
         for family in FAMILIES
         for port in ("80/tcp", "81/udp")
     }
@@ -68,7 +72,7 @@ def test_node_down(whole: Cluster) -> None:
     assert outcomes(whole, "shop/near", "shop/web-3") == {"connected"}
     assert whole.inject("node-down", node="worker-3")["name"] == "node-down-1"
     assert outcomes(whole, "shop/client", "shop/web-3", timeout=SILENCE) == {"dropped"}
-    assert outcomes(whole, "shop/near", "shop/web-3", timeout=SILENCE) == {"dropped"}
+    assert "connected" not in outcomes(whole, "shop/near", "shop/web-3", timeout=SILENCE)
     assert outcomes(whole, "shop/client", "shop/web-2") == {"connected"}
     whole.wait_for("Node", "worker-3", None, lambda node: ready_of(node) == "Unknown", PATIENCE)
     whole.clear("node-down")
@@ -126,21 +130,31 @@ def test_wrong_vtep(whole: Cluster) -> None:
 
 
 def test_conntrack_full(whole: Cluster) -> None:
-    """With one place left, at most one of several connections gets through; it outlives the switch."""
+    """A connection that is tracked goes on, and none is added; it outlives the switch."""
     assert services(whole, "shop/client") == {"connected"}
-    whole.inject("conntrack-full", node="worker-1", limit=1)
-    for _ in range(2):
-        tcp = [
-            whole.probe("shop/client", f"svc/shop/web-v{family}", port, timeout=SILENCE)["outcome"]
-            for port in ("80/tcp", "81/udp")
-            for family in FAMILIES
-        ]
-        assert tcp.count("connected") <= 1
-        assert set(tcp) <= {"connected", "dropped"}
+    address = cluster_ip(whole, "web", 4)
+    with conversation(whole, "shop/client", address, 80) as talk:
+        talk.exchange()
+        whole.inject("conntrack-full", node="worker-1")
+        for _ in range(2):
+            talk.exchange()
+        assert services(whole, "shop/client", timeout=SILENCE) == {"dropped"}
+        assert outcomes(whole, "shop/client", "shop/own", (PROTOCOLS[0],), timeout=SILENCE) == {"dropped"}
         assert outcomes(whole, "shop/web-2", "shop/web-3") == {"connected"}, "other nodes have their own"
-        if whole.faults() and "limit=1" in output(whole, "ovs-appctl", "dpctl/ct-get-limits"):
-            whole.inject("switch-killed")
-            assert whole.wait_ready(PATIENCE).ready
+        talk.exchange()
+    whole.inject("switch-killed")
+    assert whole.wait_ready(PATIENCE).ready
+    assert services(whole, "shop/client", timeout=SILENCE) == {"dropped"}
+    whole.clear("conntrack-full")
+    assert services(whole, "shop/client") == {"connected"}
+
+
+def test_a_limit_of_connections(whole: Cluster) -> None:
+    """So many get through, and no more."""
+    whole.inject("conntrack-full", node="worker-1", left=2)
+    report = whole.probe("shop/client", "svc/shop/web-v4", "80/tcp", count=8, timeout=1)
+    assert 1 <= report["outcomes"]["connected"] <= 2
+    assert report["outcomes"]["dropped"] >= 6
 
 
 def test_flows_deleted_come_back(whole: Cluster) -> None:
