@@ -191,6 +191,7 @@ def _begun(snapshot: Snapshot, body: JsonObject) -> Evidence:
     http = body.get("http")
     asked = Asked(source, target, port, http if isinstance(http, str) else "")
     _expect(snapshot, source)
+    _expect_port(snapshot, target, port)
     return Evidence(asked, snapshot, state_of(snapshot), port=port)
 
 
@@ -203,6 +204,17 @@ def _expect(snapshot: Snapshot, source: Place) -> None:
         probing.Map.of(snapshot).directory.site_of(source)
     except UnknownPlaceError as error:
         raise ApiError(404, "NotFound", str(error)) from error
+
+
+def _expect_port(snapshot: Snapshot, target: Place, port: Port | None) -> None:
+    """Raise ApiError where it is left open which of a Service's ports is meant."""
+    if target.kind is not PlaceKind.SERVICE or port is not None:
+        return
+    service = snapshot.get("Service", target.namespace, target.name)
+    ports = (service or {}).get("spec", {}).get("ports") or ()
+    if len(ports) > 1:
+        choice = ", ".join(f"{one['port']}/{(one.get('protocol') or 'TCP').lower()}" for one in ports)
+        raise bad_request(f"{target} has {len(ports)} ports; say which ({choice})")
 
 
 def _spec(evidence: Evidence) -> Any:

@@ -9,9 +9,14 @@ from __future__ import annotations
 from emulator.verdict.causes import (
     addresses,
     daemons,
+    ingresses,
     machinery,
     name_servers,
+    naming,
+    node_ports,
+    pods,
     policies,
+    services,
     sockets,
     unexplained,
 )
@@ -34,7 +39,34 @@ _BENEATH: tuple[Finder, ...] = (
 )
 """Machinery: without it, manifests are words."""
 
+_CANNOT_BE_SENT: tuple[Finder, ...] = (
+    pods.source_ails,
+    naming.blocked_by_policy,
+    naming.broken_alias,
+    naming.wrong_name,
+    pods.target_ails,
+    services.missing,
+)
+"""Who sends, the name, who is asked."""
+
+_STOPPED: tuple[Finder, ...] = (
+    policies.source_isolated,
+    services.without_port,
+    services.without_endpoints,
+    services.without_local_endpoint,
+    services.outside_source_ranges,
+    policies.destination_isolated,
+)
+"""As the manifests say."""
+
 _AT_THE_END: tuple[Finder, ...] = (
+    services.drains,
+    services.wrong_target_port,
+    pods.claimant_ails,
+    node_ports.wrong_port,
+    ingresses.unserved_class,
+    ingresses.unserved_backend,
+    ingresses.without_rule,
     addresses.ephemeral,
     name_servers.dns_server_down,
     name_servers.dns_upstream_down,
@@ -46,21 +78,27 @@ _AT_THE_END: tuple[Finder, ...] = (
 
 FINDERS: tuple[Finder, ...] = (
     *_BENEATH,
-    policies.source_isolated,
-    policies.destination_isolated,
+    *_CANNOT_BE_SENT,
+    *_STOPPED,
     *_AT_THE_END,
+    # The answers contradict each other.
     unexplained.drifted,
     unexplained.tables_against_manifests,
     unexplained.packets_against_tables,
 )
 
 CODES: tuple[Code, ...] = (
+    *policies.CODES,
+    *services.CODES,
+    *pods.CODES,
+    *naming.CODES,
+    *name_servers.CODES,
+    *ingresses.CODES,
+    *node_ports.CODES,
+    *sockets.CODES,
+    *addresses.CODES,
     *machinery.CODES,
     *daemons.CODES,
-    *addresses.CODES,
-    *policies.CODES,
-    *name_servers.CODES,
-    *sockets.CODES,
     *unexplained.CODES,
 )
 """All of them, as docs/diagnose.md lists them."""

@@ -1,0 +1,101 @@
+"""Every cause that stands in manifests or is a workload: made, and found by looking.
+
+All cases are set up at once, each in its namespace, and all questions are asked at once: most of the time
+goes into waiting out silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from emulator import Cluster
+from emulator.api.objects import JsonObject
+from tests.system.diagnose.case import Case
+from tests.system.diagnose.manifests import CASES
+from tests.system.diagnose.objects import namespace, pod, service
+from tests.system.hygiene import assert_clean
+
+CONTROLLER = Path(__file__).parents[3] / "scenarios" / "ingress" / "ingress-controller.yaml"
+AT_ONCE = 8
+
+Asked = tuple[str, int, str | None]
+ASKED = [(case, *asked) for case in CASES for asked in case.asked()]
+
+WELL = [
+    ("lab/client", "lab/server", "8080/tcp", 4),
+    ("lab/client", "lab/server", "8081/udp", 6),
+    ("lab/client", "svc/lab/server", "80/tcp", 6),
+    ("lab/client", "svc/lab/server", "81/udp", 4),
+    ("lab/client", "//server.lab", "80/tcp", 4),
+    ("lab/client", "ext/server", "80/tcp", 4),
+    ("node/worker-2", "lab/server", None, 4),
+    ("ext/client", "node/worker-2", "31080/tcp", 4),
+    ("ext/client", "node/worker-2", "31081/udp", 4),
+    ("external-local/server", "lab/client", None, 6),
+]
+"""Nothing is wrong with these, beside all that is."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    running = Cluster.up("three-node", name=f"diagnose-{os.getpid()}")
+    try:
+        _make(running)
+        yield running
+        assert_clean(running)
+    finally:
+        running.down()
+
+
+def _make(cluster: Cluster) -> None:
+    """What is well comes first, and is in force; pods that will never be Ready are waited for by their cases."""
+    lab = [namespace("lab"), pod("lab", "client", nodeName="worker-1"), pod("lab"), service("lab")]
+    spaces = map(namespace, sorted({case.name for case in CASES}))
+    well = [one for case in CASES if not case.sick for one in case.objects]
+    applied = cluster.apply([CONTROLLER, *lab, *spaces, *well])
+    assert applied.ready.ready, applied.ready.missing
+    cluster.apply([one for case in CASES if case.sick for one in case.objects], timeout=0.1)
+    for case in CASES:
+        case.prepare(cluster)
+
+
+@pytest.fixture(scope="module")
+def answers(cluster: Cluster) -> Iterator[Mapping[Asked, Future[JsonObject]]]:
+    def ask(case: Case, family: int, port: str | None) -> JsonObject:
+        source, target = case.filled(case.source), case.filled(case.target)
+        own = Cluster.connect(cluster.name)
+        return own.diagnose(source, target, port, family=family, http=case.http or None)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {
+            (case.name, family, port): pool.submit(ask, case, family, port) for case, family, port in ASKED
+        }
+
+
+@pytest.mark.parametrize(
+    ("case", "family", "port"), ASKED, ids=[f"{case.name}-IPv{family}-{port}" for case, family, port in ASKED]
+)
+def test_the_cause_is_found(
+    answers: Mapping[Asked, Future[JsonObject]], case: Case, family: int, port: str | None
+) -> None:
+    found = answers[case.name, family, port].result()
+    cause = found["cause"]
+    assert cause, found
+    assert (cause["code"], cause["object"]) == (case.code, case.filled(case.object)), found
+    assert cause["sentence"]
+    assert found["fix"]
+
+
+@pytest.mark.parametrize(("source", "target", "port", "family"), WELL)
+def test_no_cause_is_named_when_nothing_is_wrong(
+    cluster: Cluster, source: str, target: str, port: str | None, family: int
+) -> None:
+    found = cluster.diagnose(source, target, port, family=family)
+    assert (found["outcome"], found["agrees"], found["difference"]) == ("connected", True, ""), found
+    assert found["cause"] is None
+    assert found["change"] or source.startswith(("node/", "ext/")) or target.startswith("ext/")
