@@ -23,20 +23,21 @@ from tests.system.hygiene import assert_clean
 CONTROLLER = Path(__file__).parents[3] / "scenarios" / "ingress" / "ingress-controller.yaml"
 AT_ONCE = 8
 
-Asked = tuple[str, int, str | None]
+Asked = tuple[str, str, str | None, int, str]
+"""From, to, port, family, URL."""
 ASKED = [(case, *asked) for case in CASES for asked in case.asked()]
 
 WELL = [
-    ("lab/client", "lab/server", "8080/tcp", 4),
-    ("lab/client", "lab/server", "8081/udp", 6),
-    ("lab/client", "svc/lab/server", "80/tcp", 6),
-    ("lab/client", "svc/lab/server", "81/udp", 4),
-    ("lab/client", "//server.lab", "80/tcp", 4),
-    ("lab/client", "ext/server", "80/tcp", 4),
-    ("node/worker-2", "lab/server", None, 4),
-    ("ext/client", "node/worker-2", "31080/tcp", 4),
-    ("ext/client", "node/worker-2", "31081/udp", 4),
-    ("external-local/server", "lab/client", None, 6),
+    ("lab/client", "lab/server", "8080/tcp", 4, ""),
+    ("lab/client", "lab/server", "8081/udp", 6, ""),
+    ("lab/client", "svc/lab/server", "80/tcp", 6, ""),
+    ("lab/client", "svc/lab/server", "81/udp", 4, ""),
+    ("lab/client", "//server.lab", "80/tcp", 4, ""),
+    ("lab/client", "ext/server", "80/tcp", 4, ""),
+    ("node/worker-2", "lab/server", None, 4, ""),
+    ("ext/client", "node/worker-2", "31080/tcp", 4, ""),
+    ("ext/client", "node/worker-2", "31081/udp", 4, ""),
+    ("external-local/server", "lab/client", None, 6, ""),
 ]
 """Nothing is wrong with these, beside all that is."""
 
@@ -66,24 +67,27 @@ def _make(cluster: Cluster) -> None:
 
 @pytest.fixture(scope="module")
 def answers(cluster: Cluster) -> Iterator[Mapping[Asked, Future[JsonObject]]]:
-    def ask(case: Case, family: int, port: str | None) -> JsonObject:
-        source, target = case.filled(case.source), case.filled(case.target)
+    def ask(source: str, target: str, port: str | None, family: int, http: str) -> JsonObject:
         own = Cluster.connect(cluster.name)
-        return own.diagnose(source, target, port, family=family, http=case.http or None)
+        return own.diagnose(source, target, port, family=family, http=http or None)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {
-            (case.name, family, port): pool.submit(ask, case, family, port) for case, family, port in ASKED
-        }
+        yield {asked: pool.submit(ask, *asked) for asked in (*map(worded, ASKED), *WELL)}
+
+
+def worded(asked: tuple[Case, int, str | None]) -> Asked:
+    """The question, as it is put."""
+    case, family, port = asked
+    return case.filled(case.source), case.filled(case.target), port, family, case.http
 
 
 @pytest.mark.parametrize(
-    ("case", "family", "port"), ASKED, ids=[f"{case.name}-IPv{family}-{port}" for case, family, port in ASKED]
+    "asked", ASKED, ids=[f"{case.name}-IPv{family}-{port}" for case, family, port in ASKED]
 )
 def test_the_cause_is_found(
-    answers: Mapping[Asked, Future[JsonObject]], case: Case, family: int, port: str | None
+    answers: Mapping[Asked, Future[JsonObject]], asked: tuple[Case, int, str | None]
 ) -> None:
-    found = answers[case.name, family, port].result()
+    case, found = asked[0], answers[worded(asked)].result()
     cause = found["cause"]
     assert cause, found
     assert (cause["code"], cause["object"]) == (case.code, case.filled(case.object)), found
@@ -91,11 +95,11 @@ def test_the_cause_is_found(
     assert found["fix"]
 
 
-@pytest.mark.parametrize(("source", "target", "port", "family"), WELL)
+@pytest.mark.parametrize("asked", WELL, ids=[" ".join(map(str, one[:4])) for one in WELL])
 def test_no_cause_is_named_when_nothing_is_wrong(
-    cluster: Cluster, source: str, target: str, port: str | None, family: int
+    answers: Mapping[Asked, Future[JsonObject]], asked: Asked
 ) -> None:
-    found = cluster.diagnose(source, target, port, family=family)
+    found = answers[asked].result()
     assert (found["outcome"], found["agrees"], found["difference"]) == ("connected", True, ""), found
     assert found["cause"] is None
-    assert found["change"] or source.startswith(("node/", "ext/")) or target.startswith("ext/")
+    assert found["change"] or asked[0].startswith("node/") or asked[1].startswith("ext/")
