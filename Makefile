@@ -34,6 +34,7 @@ docs: install ## write the pages that come from the code
 	@$(PYTHON) -m controllers.pipeline.document > docs/pipeline.md
 	@$(PYTHON) -m emulator.cli.reference > docs/cli.md
 	@$(PYTHON) -m emulator.workloads.catalogue > docs/images.md
+	@$(PYTHON) -m tests.system.diagnose.document > docs/diagnose.md
 	@$(PYTHON) -m emulator.cluster.faults.document > docs/faults.md
 
 clean: ## remove what the other targets made

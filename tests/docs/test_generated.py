@@ -13,12 +13,14 @@ from emulator.cluster.faults.document import page as faults
 from emulator.probes.headers import FIELDS
 from emulator.probes.packets import markdown
 from emulator.workloads.catalogue import page as images
+from tests.system.diagnose.document import page as diagnoses
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": commands,
     "faults.md": faults,
     "images.md": images,
+    "diagnose.md": diagnoses,
 }
 
 

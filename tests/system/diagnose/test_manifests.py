@@ -16,7 +16,7 @@ import pytest
 from emulator import Cluster
 from emulator.api.objects import JsonObject
 from tests.system.diagnose.case import Case
-from tests.system.diagnose.manifests import CASES
+from tests.system.diagnose.cases import MANIFESTS
 from tests.system.diagnose.objects import namespace, pod, service
 from tests.system.hygiene import assert_clean
 
@@ -25,7 +25,7 @@ AT_ONCE = 8
 
 Asked = tuple[str, str, str | None, int, str]
 """From, to, port, family, URL."""
-ASKED = [(case, *asked) for case in CASES for asked in case.asked()]
+ASKED = [(case, *asked) for case in MANIFESTS for asked in case.asked()]
 
 WELL = [
     ("lab/client", "lab/server", "8080/tcp", 4, ""),
@@ -54,14 +54,14 @@ def cluster() -> Iterator[Cluster]:
 
 
 def _make(cluster: Cluster) -> None:
-    """What is well comes first, and is in force; pods that will never be Ready are waited for by their cases."""
+    """What is well comes first, and is in force; cases wait for pods that will never be Ready."""
     lab = [namespace("lab"), pod("lab", "client", nodeName="worker-1"), pod("lab"), service("lab")]
-    spaces = map(namespace, sorted({case.name for case in CASES}))
-    well = [one for case in CASES if not case.sick for one in case.objects]
+    spaces = map(namespace, sorted({case.name for case in MANIFESTS}))
+    well = [one for case in MANIFESTS if not case.sick for one in case.objects]
     applied = cluster.apply([CONTROLLER, *lab, *spaces, *well])
     assert applied.ready.ready, applied.ready.missing
-    cluster.apply([one for case in CASES if case.sick for one in case.objects], timeout=0.1)
-    for case in CASES:
+    cluster.apply([one for case in MANIFESTS if case.sick for one in case.objects], timeout=0.1)
+    for case in MANIFESTS:
         case.prepare(cluster)
 
 

@@ -1,4 +1,4 @@
-"""The cases whose cause stands in manifests, or is a workload that does not run.
+"""The cases whose cause is a policy, what a Service selects, or a workload that does not run.
 
 They share one cluster, in a namespace each. `lab/client` is a pod on worker-1 that nothing is wrong with.
 """
@@ -14,7 +14,6 @@ from tests.system.diagnose.objects import (
     DEAD,
     container,
     deployment,
-    ingress,
     pod,
     policy,
     ports_to,
@@ -25,8 +24,6 @@ CLIENT = "lab/client"
 SERVICE = "svc/{ns}/server"
 POD_PORTS = ("8080/tcp", "8081/udp")
 ALL_SYSTEMS = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
-BALANCER = ("203.0.113.77", "2001:db8:113::77")
-"""Addresses of a load balancer that stands elsewhere: only the nodes' part of it is here."""
 
 
 def _waiting(namespace: str, reason: str) -> Callable[[Cluster], None]:
@@ -50,13 +47,6 @@ def _delete_slowly(cluster: Cluster) -> None:
     _waiting("terminating", "ContainersNotReady")(cluster)
     gone = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server", "namespace": "terminating"}}
     cluster.delete([gone], timeout=0.1, grace_seconds=600)
-
-
-def _balance(cluster: Cluster) -> None:
-    """What a cloud would write on the Service."""
-    addresses = [{"ip": address, "ipMode": "VIP"} for address in BALANCER]
-    status = {"status": {"loadBalancer": {"ingress": addresses}}}
-    cluster.patch("Service", "server", "ranges", status, subresource="status")
 
 
 UNREADY = {"exec": {"command": ["false"]}, "periodSeconds": 1}
@@ -249,193 +239,5 @@ CASES = (
         "deploy/{ns}/server",
         POD_PORTS,
         (deployment("scaled-to-zero", "server", 0),),
-    ),
-    Case(
-        "internal-local",
-        "internalTrafficPolicy is Local; the client is on worker-1, the only endpoint on worker-2",
-        "internal-traffic-policy-local",
-        "Service/{ns}/server",
-        CLIENT,
-        SERVICE,
-        objects=(
-            pod("internal-local", nodeName="worker-2"),
-            service("internal-local", internalTrafficPolicy="Local"),
-        ),
-    ),
-    Case(
-        "external-local",
-        "externalTrafficPolicy is Local; worker-3 is asked, the only endpoint is on worker-2",
-        "external-traffic-policy-local",
-        "Service/{ns}/server",
-        "ext/client",
-        "node/worker-3",
-        ("31080/tcp", "31081/udp"),
-        (
-            pod("external-local", nodeName="worker-2"),
-            service(
-                "external-local",
-                type="NodePort",
-                externalTrafficPolicy="Local",
-                ports=ports_to(8080, 8081, tcp={"nodePort": 31080}, udp={"nodePort": 31081}),
-            ),
-        ),
-        families=(4,),
-    ),
-    Case(
-        "ranges",
-        "loadBalancerSourceRanges lets a range in that the client is not of",
-        "source-ranges",
-        "Service/{ns}/server",
-        CLIENT,
-        BALANCER[0],
-        objects=(
-            pod("ranges"),
-            service(
-                "ranges",
-                type="LoadBalancer",
-                loadBalancerClass="example.com/elsewhere",
-                loadBalancerSourceRanges=["198.51.100.0/24", "2001:db8:51::/64"],
-            ),
-        ),
-        families=(4,),
-        prepare=_balance,
-    ),
-    Case(
-        "node-port",
-        "a node is asked for the Service's port 8765 instead of its nodePort",
-        "wrong-node-port",
-        "Service/{ns}/server",
-        CLIENT,
-        "node/worker-3",
-        ("8765/tcp",),
-        (pod("node-port"), service("node-port", type="NodePort", ports=[{"port": 8765, "targetPort": 8080}])),
-    ),
-    Case(
-        "not-exposed",
-        "a node is asked for the port of a Service of type ClusterIP",
-        "service-not-exposed",
-        "Service/{ns}/server",
-        CLIENT,
-        "node/worker-3",
-        ("8764/tcp",),
-        (pod("not-exposed"), service("not-exposed", ports=[{"port": 8764, "targetPort": 8080}])),
-    ),
-    Case(
-        "dns-blocked",
-        "a NetworkPolicy allows the client to reach the server, and forgets the name server",
-        "dns-blocked-by-policy",
-        "NetworkPolicy/{ns}/server-only",
-        "{ns}/asker",
-        "//server.lab",
-        objects=(
-            pod(
-                "dns-blocked",
-                "asker",
-                dnsConfig={
-                    "options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]
-                },
-            ),
-            policy(
-                "dns-blocked",
-                "server-only",
-                "asker",
-                policyTypes=["Egress"],
-                egress=[
-                    {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "lab"}}}]}
-                ],
-            ),
-        ),
-    ),
-    Case(
-        "dns-namespace",
-        "the client asks for the short name of a Service of another namespace",
-        "wrong-dns-namespace",
-        "Service/{ns}/unique",
-        CLIENT,
-        "//unique",
-        objects=(pod("dns-namespace"), service("dns-namespace", "unique")),
-    ),
-    Case(
-        "dns-name",
-        "the client asks for server.NAMESPACE with a letter too many",
-        "wrong-dns-name",
-        "Service/{ns}/server",
-        CLIENT,
-        "//serverr.{ns}",
-        objects=(pod("dns-name"), service("dns-name")),
-    ),
-    Case(
-        "alias",
-        "an ExternalName Service stands for a name that nobody has",
-        "external-name-unknown",
-        "Service/{ns}/server",
-        CLIENT,
-        "//server.{ns}",
-        objects=(
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": "server", "namespace": "alias"},
-                "spec": {"type": "ExternalName", "externalName": "nobody.has.this.example"},
-            },
-        ),
-    ),
-    Case(
-        "ingress-class",
-        "the Ingress names a class that does not exist",
-        "ingress-class-missing",
-        "Ingress/{ns}/site",
-        "ext/client",
-        "node/worker-1",
-        ("30080/tcp",),
-        (
-            pod("ingress-class"),
-            service("ingress-class"),
-            ingress("ingress-class", "class.example", {"name": "server", "port": {"number": 80}}, "public"),
-        ),
-        families=(4,),
-        http="http://class.example/",
-    ),
-    Case(
-        "ingress-backend",
-        "the Ingress sends to a Service that does not exist",
-        "ingress-backend-missing",
-        "Ingress/{ns}/site",
-        "ext/client",
-        "node/worker-1",
-        ("30080/tcp",),
-        (
-            ingress(
-                "ingress-backend", "backend.example", {"name": "sever", "port": {"number": 80}}, "haproxy"
-            ),
-        ),
-        families=(4,),
-        http="http://backend.example/",
-    ),
-    Case(
-        "ingress-empty",
-        "the Service behind the Ingress has no endpoint",
-        "ingress-backend-missing",
-        "Ingress/{ns}/site",
-        "ext/client",
-        "node/worker-1",
-        ("30080/tcp",),
-        (
-            service("ingress-empty"),
-            ingress("ingress-empty", "empty.example", {"name": "server", "port": {"number": 80}}, "haproxy"),
-        ),
-        families=(4,),
-        http="http://empty.example/",
-    ),
-    Case(
-        "ingress-rule",
-        "no Ingress has a rule for the host that the client asks for",
-        "ingress-rule-missing",
-        "Name/nowhere.example",
-        "ext/client",
-        "node/worker-1",
-        ("30080/tcp",),
-        families=(4,),
-        http="http://nowhere.example/",
     ),
 )

@@ -1,0 +1,10 @@
+"""All cases, in the order of docs/diagnose.md."""
+
+from __future__ import annotations
+
+from tests.system.diagnose import frontends, workloads
+from tests.system.diagnose.case import Case
+
+MANIFESTS: tuple[Case, ...] = (*workloads.CASES, *frontends.CASES)
+"""Those that share one cluster."""
+CASES: tuple[Case, ...] = MANIFESTS

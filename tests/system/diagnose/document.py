@@ -1,0 +1,73 @@
+"""Writes docs/diagnose.md from the codes and from the cases that prove them.
+
+`python -m tests.system.diagnose.document` prints the page; a test holds the committed one to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from emulator.verdict.causes.order import CODES
+from emulator.verdict.causes.unexplained import CODES as CONTRADICTIONS
+from tests.system.diagnose.case import Case
+from tests.system.diagnose.cases import CASES
+
+_INTRODUCTION = """# What diagnose recognises
+
+*Generated from the tests' cases by `python -m tests.system.diagnose.document`; a test keeps it current.*
+
+    mininetes diagnose shop/web svc/shop/db 5432/tcp
+
+asks four, of the same packet:
+
+- **spec**: what Kubernetes says should become of it, from the objects alone;
+- **trace**: what the installed flows do with it, switch by switch;
+- **wire**: what became of real packets;
+- **drift**: how the network differs from what was computed.
+
+It marks the first answer that does not fit the one before, names the *cause* by a code and an object, and the
+*fix* as a command or a change of YAML. Where all agree it says so, *as the manifests say*, and names what
+would alter it; when nothing is wrong there is no cause. It finds out by looking: nobody tells it what was
+broken on purpose. The exit code is 0 when it fares as the manifests say (or as `--expect` says), else 1.
+
+Each row of the cases below is a test: it is brought about in a running cluster, the question is asked, and
+the code and the object must be these. `{ns}` is the case's namespace.
+
+"""
+
+
+def page() -> str:
+    """The page: the cases, then the codes."""
+    return _INTRODUCTION + "\n".join([*_cases(), "", *_codes()]) + "\n"
+
+
+def _cases() -> Iterator[str]:
+    yield from ("## Cases", "", "| what is wrong | question | cause | object |", "|---|---|---|---|")
+    for case in sorted(CASES, key=_place):
+        yield f"| {case.situation} | {_question(case)} | `{case.code}` | `{case.object}` |"
+
+
+def _place(case: Case) -> int:
+    return [code.name for code in CODES].index(case.code)
+
+
+def _question(case: Case) -> str:
+    ports = ", ".join(port or "ICMP echo" for port in case.ports)
+    told = f"`{case.source}` → `{case.target}`, {ports}"
+    return f"{told}, `--http {case.http}`" if case.http else told
+
+
+def _codes() -> Iterator[str]:
+    yield from ("## Codes", "", "| code | meaning | fix |", "|---|---|---|")
+    for code in CODES:
+        if code not in CONTRADICTIONS:
+            yield f"| `{code.name}` | {code.meaning} | {code.remedy} |"
+    yield ""
+    yield "When none of these is recognised and the answers contradict each other, that is named instead:"
+    yield from ("", "| code | meaning | fix |", "|---|---|---|")
+    for code in CONTRADICTIONS:
+        yield f"| `{code.name}` | {code.meaning} | {code.remedy} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
