@@ -37,7 +37,7 @@ def answers(
 
 def evidence(found: Answers, **more: object) -> Evidence:
     wiring = Wiring("t", Mode.OVERLAY, (), (), (), (), (), (), (), 1450)
-    asked = Asked(parse_place("shop/web"), parse_place("svc/shop/db"))
+    asked = Asked(parse_place("shop/web"), parse_place("10.244.1.3"))
     return Evidence(asked, Snapshot({}, wiring), ClusterState(wiring), answers=found, **more)  # type: ignore[arg-type]
 
 
