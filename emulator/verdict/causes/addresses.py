@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from emulator.cluster.outcome import Outcome
-from emulator.cluster.places import PlaceKind
 from emulator.cluster.wiring import Bridge, BridgeRole
-from emulator.network.cables import HOST_INTERFACE
 from emulator.oracle.answer import Code as Said
 from emulator.verdict.causes import path
 from emulator.verdict.diagnose.diagnosis import Cause, Code
@@ -51,9 +49,7 @@ def overlapping(evidence: Evidence) -> Cause | None:
         )
         return Cause(OVERLAPPING, str(owner or evidence.asked.target), said, OVERLAPPING.remedy)
     way = evidence.sights.way
-    if way is None or way.refusal or not path.fails(evidence) or _is_own(evidence):
-        return None
-    if way.is_local or way.interface not in (HOST_INTERFACE, ""):
+    if way is not None and evidence.is_captured:
         how = "as one of its own" if way.is_local else f"by its interface {way.interface}"
         said = f"{evidence.source} takes {evidence.address} {how}: a range of its own covers it"
         see = f"mininetes exec {evidence.source} -- ip route get {evidence.address}"
@@ -115,19 +111,11 @@ def _refusing_router(evidence: Evidence, direction: Direction) -> Hop | None:
     hop = trace.decisive if trace is not None else None
     if hop is None or hop.direction is not direction or not hop.node.startswith("router/"):
         return None
-    return hop if Outcome.CONNECTED in evidence.answers.expected else None
+    return hop if path.fails(evidence) and Outcome.CONNECTED in evidence.answers.expected else None
 
 
 def _passed(evidence: Evidence, bridge: Bridge) -> bool:
     return bridge.place in path.stations(evidence)
-
-
-def _is_own(evidence: Evidence) -> bool:
-    """A place that asks for its own address is no mistake, nor is a node's NodePort at itself."""
-    if evidence.asked.target.kind is PlaceKind.NODE or evidence.address is None:
-        return True
-    pod = evidence.typed_pod(evidence.source) if evidence.source else None
-    return evidence.address.is_loopback or (pod is not None and evidence.address in pod.addresses)
 
 
 def _object(evidence: Evidence) -> str:

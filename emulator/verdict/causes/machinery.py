@@ -74,23 +74,42 @@ _DEFAULT = "mininetes fault clear, where it is down on purpose"
 
 
 def node_down(evidence: Evidence) -> Cause | None:
-    """A node of one of the ends is silent; that its pods count as not ready then is no cause of its own."""
-    if not path.fails(evidence) and not evidence.answers.reasons(Said.NO_ENDPOINTS, Said.NO_LOCAL_ENDPOINT):
-        return None
-    for name in (*path.nodes(evidence), *_homes_of_service(evidence)):
-        node = evidence.snapshot.get("Node", "", name)
-        ready = condition(node, "Ready") if node is not None else None
-        if ready is None or ready.get("status") != "Unknown":
+    """A node of one of the ends is silent, and not for its cable alone.
+
+    That its pods count as not ready then is no cause of its own.
+    """
+    for name in _doubtful(evidence):
+        since = _lost_since(evidence, name)
+        uplinks = evidence.sights.of(f"node/{name}")
+        cut = [cable for cable in uplinks if not cable.carries and "router/" in "".join(cable.ends)]
+        own = [c for c in evidence.sights.cables if c.ends == (f"node/{name}", f"node/{name}")]
+        is_off = bool(cut) and any(not cable.carries for cable in own)
+        if not is_off and (cut or not since):
             continue
-        said = f"nobody has heard of node {name} since {ready.get('lastTransitionTime', 'a while')}"
-        return Cause(
-            NODE_DOWN,
-            f"Node/{name}",
-            said,
-            f"bring node {name} back: {_DEFAULT}",
-            f"mininetes get node {name}",
+        said = f"nobody hears of node {name}" + (
+            f" since {since}" if since else ", and all its links are down"
         )
+        fix = f"bring node {name} back: {_DEFAULT}"
+        return Cause(NODE_DOWN, f"Node/{name}", said, fix, f"mininetes get node {name}")
     return None
+
+
+def _doubtful(evidence: Evidence) -> tuple[str, ...]:
+    """Nodes that may be why it fails: those on the way, and those that a Service has all its pods on."""
+    if path.fails(evidence):
+        return path.nodes(evidence)
+    if evidence.answers.reasons(Said.NO_ENDPOINTS, Said.NO_LOCAL_ENDPOINT, Said.NO_HEALTHY_NODE):
+        return tuple(dict.fromkeys(_homes_of_service(evidence)))
+    return ()
+
+
+def _lost_since(evidence: Evidence, name: str) -> str:
+    """Empty for a node that is heard of."""
+    node = evidence.snapshot.get("Node", "", name)
+    ready = condition(node, "Ready") if node is not None else None
+    if ready is None or ready.get("status") != "Unknown":
+        return ""
+    return str(ready.get("lastTransitionTime") or "a while")
 
 
 def _homes_of_service(evidence: Evidence) -> Iterator[str]:
@@ -124,8 +143,11 @@ def router_down(evidence: Evidence) -> Cause | None:
 
 
 def link_down(evidence: Evidence) -> Cause | None:
-    """One cable on the way is dead."""
+    """One cable on the way is dead, or one that leads to a node with all pods of a Service."""
     cable = path.dead_cable(evidence) if path.fails(evidence) else None
+    if cable is None:
+        places = {f"node/{name}" for name in _doubtful(evidence)}
+        cable = next((one for one in evidence.sights.down() if places & set(one.ends)), None)
     if cable is None:
         return None
     said = f"the link between {cable} is down"

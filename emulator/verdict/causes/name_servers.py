@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from emulator.oracle.answer import Code as Said
+from emulator.probes.lookups import Lookup
 from emulator.verdict.diagnose.diagnosis import Cause, Code
-from emulator.verdict.diagnose.evidence import Evidence
+from emulator.verdict.diagnose.evidence import Evidence, Naming
 
 DNS_DOWN = Code(
     "dns-server-down",
@@ -22,7 +23,7 @@ CODES = (DNS_DOWN, UPSTREAM_DOWN)
 def dns_server_down(evidence: Evidence) -> Cause | None:
     """The way to the server is free, and nobody is at its end."""
     naming = evidence.naming
-    if naming is None or naming.answered or not naming.servers:
+    if naming is None or naming.answered or not naming.servers or _forwarding(naming):
         return None
     way, server = naming.way, naming.servers[0]
     empty = way.reasons(Said.NO_ENDPOINTS)
@@ -47,11 +48,22 @@ def dns_upstream_down(evidence: Evidence) -> Cause | None:
     naming = evidence.naming
     if naming is None or not naming.failed:
         return None
-    failed = next((one for one in naming.lookups if one.outcome == "SERVFAIL"), None)
+    failed = _forwarding(naming)
     if failed is None:
         return None
-    said = f"{failed.server} says SERVFAIL for {failed.name}: it could not ask the server that it forwards to"
+    said = (
+        f"{failed.server} answers for the cluster's names and says {failed.outcome} for {failed.name}: "
+        "the server that it forwards to does not answer"
+    )
     fix = f"{UPSTREAM_DOWN.remedy}; the Corefile is in configmap/coredns -n kube-system"
     return Cause(
         UPSTREAM_DOWN, str(evidence.asked.target), said, fix, "mininetes logs deploy/coredns -n kube-system"
     )
+
+
+def _forwarding(naming: Naming) -> Lookup | None:
+    """A question that the server could not answer by itself, where it answered others."""
+    spoken = any(one.outcome in ("NOERROR", "NXDOMAIN") for one in naming.lookups)
+    unsure = [one for one in naming.lookups if one.outcome == "SERVFAIL"]
+    silent = [one for one in naming.lookups if one.outcome == "timeout"] if spoken else []
+    return next(iter((*unsure, *silent)), None)

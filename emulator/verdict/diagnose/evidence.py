@@ -12,6 +12,7 @@ from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import Place, PlaceKind, Port, parse_place
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.wiring import IPAddress
+from emulator.network.cables import HOST_INTERFACE
 from emulator.oracle.answer import Answer, Code, Reason
 from emulator.probes.listeners import Listener
 from emulator.probes.lookups import Lookup
@@ -153,7 +154,22 @@ class Evidence:
     @property
     def is_elsewhere(self) -> bool:
         """Something else arrives than what was asked for, or what was asked for is only half there."""
-        return self.sights.trouble or bool(self.astray)
+        return self.sights.trouble or self.is_captured or bool(self.astray)
+
+    @property
+    def is_captured(self) -> bool:
+        """The sender's own stack takes the destination for one of its own, and it is not."""
+        way, address = self.sights.way, self.address
+        if way is None or way.refusal or address is None or address.is_loopback:
+            return False
+        if not way.is_local and way.interface in (HOST_INTERFACE, ""):
+            return False
+        if self.asked.target.kind is PlaceKind.NODE or self.source.startswith(("node/", "router/")):
+            return False
+        pod = self.typed_pod(self.source)
+        if pod is None:
+            return str(self.asked.target) != self.source
+        return not pod.host_network and address not in pod.addresses
 
     @property
     def astray(self) -> tuple[str, ...]:
