@@ -39,6 +39,8 @@ _HEADERS = {4: 28, 6: 48}
 """Bytes of an echo request beside its payload."""
 _PATIENCE = 1.0
 """Seconds to wait for an echo; a lost one is sent again."""
+_TRIES, _ENOUGH = 3, 2
+"""So often small and large echo requests are sent at most; so often a large one alone must be lost."""
 _MOST_ENDS = 4
 """Ends that are sent large packets."""
 _SETTLING = 2.0
@@ -106,12 +108,16 @@ class Looker:
     async def _size(self, evidence: Evidence, place: str, address: IPAddress) -> Sizes | None:
         large = self._wiring.pod_mtu
         passes = partial(self._passes, evidence, address)
-        small_passes, large_passes = await asyncio.gather(passes(_SMALL), passes(large))
-        if large_passes or not small_passes:
-            return None
-        # A lost packet is no rule: both are sent once more.
-        small_passes, large_passes = await asyncio.gather(passes(_SMALL), passes(large))
-        return Sizes(place, _SMALL, large) if small_passes and not large_passes else None
+        doubts = 0
+        # A lost packet is no rule: both are sent again, and count only when the small one is answered.
+        for _ in range(_TRIES):
+            small_passes, large_passes = await asyncio.gather(passes(_SMALL), passes(large))
+            if large_passes:
+                return None
+            doubts += small_passes
+            if doubts == _ENOUGH:
+                return Sizes(place, _SMALL, large)
+        return None
 
     async def _passes(self, evidence: Evidence, address: IPAddress, size: int) -> bool:
         """Whether it is answered, or somebody tells that it is too big."""

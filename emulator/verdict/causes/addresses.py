@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.cluster.outcome import Outcome
-from emulator.cluster.wiring import Bridge, BridgeRole
+from emulator.cluster.wiring import BridgeRole
 from emulator.oracle.answer import Code as Said
 from emulator.verdict.causes import path
 from emulator.verdict.diagnose.diagnosis import Cause, Code
@@ -99,8 +99,10 @@ def no_nat(evidence: Evidence) -> Cause | None:
     hop = _refusing_router(evidence, Direction.REPLY)
     if trace is None or hop is None or not path.is_outside(evidence):
         return None
-    gateways = [b for b in evidence.state.wiring.bridges if b.role is BridgeRole.NAT and _passed(evidence, b)]
-    about = gateways[0].place if gateways else hop.node
+    routers = [place for place in path.stations(evidence) if place.startswith("router/")]
+    gateways = [b.place for b in evidence.state.wiring.bridges if b.role is BridgeRole.NAT]
+    # A gateway that was passed does not translate; else the first router should have led to one.
+    about = next((place for place in routers if place in gateways), routers[0])
     said = f"{trace.endpoint} sees {trace.source_seen}, and {hop.node} knows no way back to it"
     return Cause(NO_NAT, f"Router/{about.removeprefix('router/')}", said, NO_NAT.remedy, _see(evidence))
 
@@ -111,11 +113,9 @@ def _refusing_router(evidence: Evidence, direction: Direction) -> Hop | None:
     hop = trace.decisive if trace is not None else None
     if hop is None or hop.direction is not direction or not hop.node.startswith("router/"):
         return None
-    return hop if path.fails(evidence) and Outcome.CONNECTED in evidence.answers.expected else None
-
-
-def _passed(evidence: Evidence, bridge: Bridge) -> bool:
-    return bridge.place in path.stations(evidence)
+    unanswered = direction is Direction.REPLY and not (evidence.answers.wire or {}).get("replies")
+    fails = path.fails(evidence) or (unanswered and evidence.answers.traced != evidence.answers.expected)
+    return hop if fails and Outcome.CONNECTED in evidence.answers.expected else None
 
 
 def _object(evidence: Evidence) -> str:

@@ -57,7 +57,11 @@ def dns_upstream_down(evidence: Evidence) -> Cause | None:
     )
     fix = f"{UPSTREAM_DOWN.remedy}; the Corefile is in configmap/coredns -n kube-system"
     return Cause(
-        UPSTREAM_DOWN, str(evidence.asked.target), said, fix, "mininetes logs deploy/coredns -n kube-system"
+        UPSTREAM_DOWN,
+        f"Name/{evidence.asked.target.name}",
+        said,
+        fix,
+        "mininetes logs deploy/coredns -n kube-system",
     )
 
 

@@ -65,13 +65,23 @@ def cables(evidence: Evidence) -> tuple[Cable, ...]:
 
 
 def dead_cable(evidence: Evidence) -> Cable | None:
-    """The first cable on the way that carries nothing; else one between routers, for another way."""
+    """The first cable on the way that carries nothing; else one of a route that spreads over several."""
     dead = [cable for cable in cables(evidence) if not cable.carries]
     if dead:
         return dead[0]
-    between = [c for c in evidence.sights.down() if all(end.startswith("router/") for end in c.ends)]
+    spread = set(_alternatives(evidence))
+    return next((cable for cable in evidence.sights.down() if frozenset(cable.ends) in spread), None)
+
+
+def _alternatives(evidence: Evidence) -> Iterator[frozenset[str]]:
+    """The steps that other packets of the same question may take."""
     passed = set(stations(evidence))
-    return next((cable for cable in between if passed & set(cable.ends)), None)
+    for bridge in evidence.state.wiring.bridges:
+        if bridge.place in passed:
+            peers = {port.ofport: port.peer for port in bridge.ports}
+            for route in bridge.routes:
+                if len(route.next_hops) > 1:
+                    yield from (frozenset((bridge.place, peers[hop.ofport])) for hop in route.next_hops)
 
 
 def happens(evidence: Evidence, *outcomes: Outcome) -> bool:
