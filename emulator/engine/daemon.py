@@ -200,11 +200,6 @@ class Engine:
         return Readiness(not missing, missing, failing, loop.time() - started, self.impossible, told)
 
     @property
-    def controller_follows(self) -> bool:
-        """Whether a controller hears of changes now."""
-        return self._controllers > 0
-
-    @property
     def flows_are_current(self) -> bool:
         """Whether the switches have confirmed what the objects say now."""
         return self.programming.resource_version >= self._flow_version

@@ -65,7 +65,7 @@ class Looker:
             zones=await asyncio.to_thread(_zones, self._wiring),
             speakers=await self._speakers(),
             silent_proxies=await self._silent_proxies(chart),
-            controller_follows=self._engine.controller_follows,
+            controller_follows=self._engine.has_controller,
             sizes=await sizes,
         )
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from emulator import Cluster
 from tests.system.diagnose.case import Case, Object
 from tests.system.diagnose.objects import HTTP, UDP, namespace, pod, ports_to, service
-
-from emulator import Cluster
 from tests.system.hygiene import inside
 
 CLIENT = "lab/client"
@@ -54,7 +53,6 @@ def in_pod(name: str, *commands: str) -> Callable[[Cluster], None]:
 
 def _fill(cluster: Cluster) -> None:
     """There is room for one connection, and somebody takes it."""
-    inside(cluster, *"ovs-appctl dpctl/ct-set-limits zone=114,limit=1".split())
     for family in (4, 6):
         cluster.probe("lab/client-7", "svc/lab/server", "81/udp", family=family)
 
@@ -137,8 +135,7 @@ CASES = (
         CLIENT,
         "lab/server-2",
         POD_PORTS,
-        prepare=by_hand("bridge fdb replace 02:04:00:00:00:02 dev n1-tun dst 192.168.50.99"),
-        mend=by_hand("bridge fdb replace 02:04:00:00:00:02 dev n1-tun dst 192.168.50.12"),
+        faults=(("wrong-vtep", {"node": "worker-1", "peer": "worker-2"}),),
     ),
     Broken(
         "peer-missing",
@@ -181,8 +178,7 @@ CASES = (
         CLIENT,
         "lab/server-6",
         POD_PORTS,
-        prepare=by_hand("ip link set n6-up down", "ip link set n6-host down"),
-        mend=by_hand("ip link set n6-up up", "ip link set n6-host up"),
+        faults=(("node-down", {"node": "worker-6"}),),
     ),
     Broken(
         "conntrack-full",
@@ -192,7 +188,7 @@ CASES = (
         "lab/client-7",
         "svc/lab/server",
         prepare=_fill,
-        mend=by_hand("ovs-appctl dpctl/ct-del-limits zone=114"),
+        faults=(("conntrack-full", {"node": "worker-7"}),),
     ),
     Broken(
         "nat-gateway-down",
@@ -202,8 +198,7 @@ CASES = (
         CLIENT,
         "ext/server",
         EGRESS,
-        prepare=by_hand(*(f"ip link set nat-{n} down" for n in (1, 2, 3))),
-        mend=by_hand(*(f"ip link set nat-{n} up" for n in (1, 2, 3))),
+        faults=(("nat-gateway-down", {}),),
     ),
     Broken(
         "no-nat",
@@ -213,6 +208,26 @@ CASES = (
         "lab/server-b",
         "ext/server",
         EGRESS,
+    ),
+    Broken(
+        "route-missing",
+        "the private subnet's table has lost its default routes",
+        "route-missing",
+        "Router/private",
+        "lab/server-p",
+        "ext/server",
+        EGRESS,
+        faults=tuple(("vpc-route-removed", {"router": "private", "to": to}) for to in ("0.0.0.0/0", "::/0")),
+    ),
+    Broken(
+        "kube-proxy-stopped",
+        "kube-proxy of worker-2 has stopped, and a Service has come since",
+        "kube-proxy-not-syncing",
+        "Node/worker-2",
+        "lab/client-2",
+        "svc/lab/late",
+        faults=(("kube-proxy-stopped", {"node": "worker-2"}),),
+        prepare=_late_service,
     ),
     Broken(
         "not-listening",
@@ -290,8 +305,7 @@ CASES = (
         "Service/kube-system/kube-dns",
         CLIENT,
         "//server.lab",
-        prepare=lambda cluster: scale_dns(cluster, 0),
-        mend=lambda cluster: scale_dns(cluster, 2),
+        faults=(("dns-down", {}),),
     ),
     Broken(
         "internet-gateway-down",
@@ -301,8 +315,7 @@ CASES = (
         CLIENT,
         "ext/server",
         EGRESS,
-        prepare=by_hand(*(f"ip link set igw-{n} down" for n in (1, 2, 3))),
-        mend=by_hand(*(f"ip link set igw-{n} up" for n in (1, 2, 3))),
+        faults=(("internet-gateway-down", {"router": "igw"}),),
         round=2,
     ),
     Broken(
@@ -328,10 +341,16 @@ CASES = (
         ports=("80/tcp",),
         round=2,
     ),
+    Broken(
+        "controller-down",
+        "the controller is down, and a pod has come since",
+        "controller-down",
+        "Controller/openflow",
+        CLIENT,
+        "lab/late",
+        POD_PORTS,
+        faults=(("controller-down", {}),),
+        prepare=_late_pod,
+        round=3,
+    ),
 )
-
-
-def scale_dns(cluster: Cluster, replicas: int) -> None:
-    """Have so many pods of the cluster's DNS."""
-    cluster.patch("Deployment", "coredns", "kube-system", {"spec": {"replicas": replicas}})
-    assert cluster.wait_ready().ready
