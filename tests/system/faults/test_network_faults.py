@@ -35,10 +35,15 @@ def running(cluster: Cluster) -> Cluster:
     return cluster
 
 
+@pytest.fixture(scope="module")
+def before(running: Cluster) -> dict[str, Any]:
+    """What it consists of."""
+    return standing(running)
+
+
 @pytest.fixture
-def whole(running: Cluster) -> Iterator[Cluster]:
+def whole(running: Cluster, before: dict[str, Any]) -> Iterator[Cluster]:
     """The cluster, which a test gives back as it was."""
-    before = standing(running)
     yield running
     running.clear()
     assert running.wait_ready(PATIENCE).ready
@@ -175,11 +180,11 @@ def test_flows_deleted_come_back(whole: Cluster) -> None:
 def test_flows_altered(whole: Cluster) -> None:
     """While the controller is down, flows that drop stay; then they are as computed again."""
     whole.inject("controller-down")
-    told = whole.inject("flows-altered", node="worker-1", count=2)
+    told = whole.inject("flows-altered", node="worker-1", count=6)
     assert isinstance(told["arguments"]["seed"], int)
     altered = whole.drift()["items"]
     assert [one["fault"] for one in altered] == ["altered"] * len(altered)
-    assert 1 <= len(altered) <= 2, "a flow that drops anyway may be chosen"
+    assert 1 <= len(altered) <= 6, "a flow that drops anyway may be chosen"
     assert {one["node"] for one in altered} == {"worker-1"}
     whole.clear()
 
