@@ -33,6 +33,7 @@ class Wish:
     everywhere: bool
     nodes: bool
     external: bool
+    traced: bool
     family: str | None
     timeout: float | None
     report: str | None
@@ -50,6 +51,8 @@ class Pair:
     wire: str
     spec: str | None
     note: str = ""
+    trace: str | None = None
+    """What the flow tables say, where they were asked."""
 
     @property
     def is_fine(self) -> bool:
@@ -60,7 +63,8 @@ class Pair:
     def differs(self) -> bool:
         """Whether the network did otherwise than the objects say; whether a program listens they do not."""
         let_pass = self.wire == "rejected" and self.note == NOBODY_LISTENS
-        return self.spec is not None and self.spec != ("connected" if let_pass else self.wire)
+        wire = "connected" if let_pass else self.wire
+        return any(said not in (None, wire) for said in (self.spec, self.trace))
 
     @property
     def cell(self) -> str:
@@ -86,6 +90,7 @@ def show(session: Session, wish: Wish) -> int:
             external=wish.external,
             family=int(wish.family) if wish.family else None,
             timeout=wish.timeout,
+            answers=("wire", "spec", "trace") if wish.traced else ("wire", "spec"),
         )
     found = list(pairs(report))
     if file:
@@ -117,7 +122,8 @@ def pairs(report: JsonObject) -> Iterator[Pair]:
             for target, wire in row.items():
                 spec = one["spec"][source].get(target) if one["spec"] else None
                 note = one.get("notes", {}).get(source, {}).get(target, "")
-                yield Pair(port, source, target, wire, spec, note)
+                trace = one.get("trace", {}).get(source, {}).get(target)
+                yield Pair(port, source, target, wire, spec, note, trace)
 
 
 def lines(report: JsonObject) -> Iterator[str]:
@@ -189,7 +195,12 @@ def _complaint(pair: Pair) -> str:
     path = f"{pair.source} → {pair.target}:{pair.port}"
     if pair.wire == "error":
         return f"{path}    error: {pair.note}"
-    return f"{path}    spec {pair.spec}, wire {pair.wire}"
+    return f"{path}    {_said(pair)}"
+
+
+def _said(pair: Pair) -> str:
+    trace = f", trace {pair.trace}" if pair.trace else ""
+    return f"spec {pair.spec}{trace}, wire {pair.wire}"
 
 
 def as_csv(found: Sequence[Pair]) -> str:
@@ -215,7 +226,7 @@ def junit(found: Sequence[Pair], seconds: float) -> str:
             if pair.wire == "error":
                 case.result = [Error(pair.note)]
             elif not pair.is_fine:
-                case.result = [Failure(f"spec {pair.spec}, wire {pair.wire}")]
+                case.result = [Failure(_said(pair))]
             suite.add_testcase(case)
         document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]

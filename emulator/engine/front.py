@@ -119,7 +119,8 @@ class _Routes:
 
     async def trace(self, request: web.Request) -> web.Response:
         """Where the flow tables take a packet."""
-        return web.json_response(await self._tracer.answer(self._engine.snapshot(), await _body(request)))
+        body, engine = await _body(request), self._engine
+        return web.json_response(await self._tracer.answer(engine.snapshot(), body, engine.workshop))
 
     async def flows(self, request: web.Request) -> web.Response:
         """What the switches hold."""

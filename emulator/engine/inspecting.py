@@ -20,11 +20,13 @@ class Inspecting:
         namespace: str = "default",
         family: int | None = None,
         source_port: int | None = None,
+        live: bool = False,
     ) -> JsonObject:
         """Where the installed flows take a new connection and its answer; the answer is the `Trace` contract.
 
         A Service's endpoint is chosen by a hash over addresses and ports: with another `source_port` it may
-        be another one. Raises ApiError (404, 400).
+        be another one. With `live` that very packet is sent, and `live` of the answer holds each hop against
+        what was captured there. Raises ApiError (404, 400).
         """
         body = {
             "from": source,
@@ -33,6 +35,7 @@ class Inspecting:
             "namespace": namespace,
             "family": family,
             "sourcePort": source_port,
+            "live": live or None,
         }
         given = {field: value for field, value in body.items() if value is not None}
         answer: JsonObject = self._client.request("POST", "/mininetes/v1/trace", given)

@@ -15,10 +15,12 @@ from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import PlaceError
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.state import state_of
+from emulator.engine.living import live, source_port
 from emulator.engine.probing import Map, question_of
 from emulator.engine.targets import UnknownPlaceError
 from emulator.probes.lookups import LookupFailedError
-from emulator.probes.request import RequestError
+from emulator.probes.request import Protocol, RequestError
+from emulator.probes.workshop import Workshop
 from emulator.verdict.trace.atlas import Atlas, NoSuchSenderError
 from emulator.verdict.trace.crossing import Asked
 from emulator.verdict.trace.legend import Legend
@@ -75,29 +77,37 @@ class Tracer:
             said |= zip(wanted, answers, strict=True)
         return [found[number] for number in range(len(questions))]
 
-    async def answer(self, snapshot: Snapshot, body: JsonObject) -> JsonObject:
-        """Answer `POST /mininetes/v1/trace`. Raises ApiError for what makes no sense or does not exist."""
+    async def answer(self, snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> JsonObject:
+        """Answer `POST /mininetes/v1/trace`; with `live` the packet is sent, too.
+
+        Raises ApiError for what makes no sense or does not exist.
+        """
         try:
             chart = Map.of(snapshot)
-            asked = question_of(snapshot, chart, body)
+            state, is_live = state_of(snapshot), bool(body.get("live"))
+            # What only crafted packets speak can be traced as well; a real one is refused with the reason.
+            asked = question_of(snapshot, chart, body if is_live else {"packet": {}, **body})
             request = await asked.complete(asked.request())
             address = request.target.address(body.get("family"))
+            if request.protocol is not Protocol.ICMP and not request.target.port:
+                raise RequestError(f"{request.protocol} to {request.target.name} needs a port")
             question = Question(
                 request.source,
                 request.target.name,
                 request.protocol.value,
                 address,
                 request.target.port or 0,
-                source_port=int(body.get("sourcePort") or SOURCE_PORT),
+                source_port=int(body.get("sourcePort") or (source_port() if is_live else SOURCE_PORT)),
             )
-            found = await asyncio.to_thread(self.trace, state_of(snapshot), question)
+            found = await asyncio.to_thread(self.trace, state, question)
+            sent = {"live": await live(snapshot, state, body, found, workshop)} if is_live else {}
         except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:
             raise bad_request(str(error)) from error
         except (UnknownPlaceError, LookupFailedError, NoSuchSenderError) as error:
             raise ApiError(404, "NotFound", str(error)) from error
         except (OSError, unixctl.ControlError) as error:
             raise ApiError(503, "ServiceUnavailable", f"Open vSwitch does not answer: {error}") from error
-        answer = found.as_json()
+        answer = found.as_json() | sent
         if asked.lookups:
             answer["lookups"] = [lookup.as_json() for lookup in asked.lookups]
         return answer

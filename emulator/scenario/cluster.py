@@ -150,7 +150,13 @@ class LiveCluster(Protocol):
         """Send real traffic; the answer is the `Probe` contract."""
 
     def trace(
-        self, source: str, target: str, port: str | None = None, *, family: int | None = None
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        family: int | None = None,
+        live: bool = False,
     ) -> JsonObject:
         """Where the installed flows take a connection; the answer is the `Trace` contract."""
 
@@ -181,6 +187,7 @@ class LiveCluster(Protocol):
         external: bool = False,
         family: int | None = None,
         timeout: float | None = None,
+        answers: Sequence[str] = ("wire", "spec"),
     ) -> JsonObject:
         """Probe every pair; the answer is the `Matrix` contract."""
 

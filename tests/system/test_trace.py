@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
@@ -65,16 +66,37 @@ def test_trace_and_wire_agree(
 ) -> None:
     target, port = target.format(f=family), port.format(f=family) if port else None
     number = next(PORTS) if port else None
-    traced = cluster.trace(source, target, port, family=family, source_port=number)
-    seen = cluster.probe(source, target, port, family=family, source_port=number)
-    assert (traced["outcome"], seen["outcome"]) == (outcome, outcome), (traced, seen)
+    traced = cluster.trace(source, target, port, family=family, source_port=number, live=True)
+    live = traced["live"]
+    assert (traced["outcome"], live["outcome"]) == (outcome, outcome), traced
+    wrong = [hop for hop in live["hops"] if hop["found"]]
+    assert (live["agrees"], wrong, live["unpredicted"]) == (True, [], []), traced
+    assert all(hop["packets"] for hop in live["hops"])
     if outcome == "connected":
-        assert [traced["endpoint"]] == list(seen["endpoints"]), (traced, seen)
-        assert [traced["sourceSeen"]] == seen["sourceSeen"], (traced, seen)
+        assert [traced["endpoint"]] == live["endpoints"], traced
+        assert {traced["sourceSeen"]} == {seen["source"] for seen in live["seen"]}, traced
     else:
         last = traced["hops"][-1]
         assert last["stage"], traced
         assert last["weight"] == "change"
+
+
+def test_a_packet_that_goes_another_way_than_traced_is_shown(cluster: Cluster) -> None:
+    """The flow tables know nothing of what the kernel's tunnel does with a packet."""
+    with vxlan_blind(cluster):
+        traced = cluster.trace("shop/client", "shop/remote", "8080/tcp", live=True)
+    live = traced["live"]
+    assert (traced["outcome"], live["outcome"], live["agrees"]) == ("connected", "dropped", False)
+    first = next(hop for hop in live["hops"] if not hop["agrees"])
+    assert (first["side"], first["found"]) == ("in", "nothing came"), live
+    assert first["interface"].endswith("-host"), live
+    assert [hop["packets"] > 0 for hop in live["hops"][:2]] == [True, True]
+    assert cluster.trace("shop/client", "shop/remote", "8080/tcp", live=True)["live"]["agrees"]
+
+
+def test_sctp_is_traced_where_no_socket_speaks_it(cluster: Cluster) -> None:
+    assert cluster.trace("shop/client", "shop/remote", "8080/sctp")["outcome"] == "connected"
+    assert cluster.trace("shop/client", "svc/shop/nobody-v4", "80/sctp")["outcome"] == "dropped"
 
 
 def test_names_are_looked_up(cluster: Cluster) -> None:
@@ -169,6 +191,16 @@ def test_learned_flows_are_no_drift(cluster: Cluster) -> None:
     learned = [flow for flow in cluster.flows("worker-1") if flow["learned"]]
     assert [flow["owner"] for flow in learned] == ["Service/shop/sticky"]
     assert cluster.drift()["items"] == []
+
+
+@contextmanager
+def vxlan_blind(cluster: Cluster) -> Iterator[None]:
+    """The tunnel of the client's node does not know any more where worker-2 is."""
+    fault = cluster.inject("wrong-vtep", node="worker-1", peer="worker-2")
+    try:
+        yield
+    finally:
+        cluster.clear(fault["name"])
 
 
 def _client() -> Object:

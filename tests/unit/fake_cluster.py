@@ -89,7 +89,13 @@ class FakeCluster:
         return self
 
     def trace(
-        self, source: str, target: str, port: str | None = None, *, family: int | None = None
+        self,
+        source: str,
+        target: str,
+        port: str | None = None,
+        *,
+        family: int | None = None,
+        live: bool = False,
     ) -> JsonObject:
         self.calls.append(("trace", source, target, port, family))
         return self.traced

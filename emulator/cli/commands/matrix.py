@@ -21,6 +21,7 @@ from emulator.cli.verb import Verb
 @click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Pods of kube-system, too.")
 @click.option("--nodes", is_flag=True, help="The nodes, too.")
 @click.option("--external", is_flag=True, help="The hosts outside the cluster, too.")
+@click.option("--trace", "traced", is_flag=True, help="Ask the flow tables, too: a third opinion.")
 @click.option("--family", type=click.Choice(["4", "6"]), help="IPv4 or IPv6.  [default: the primary one]")
 @click.option("--timeout", type=DURATION, help="Silence for so long is a drop where it is not known sooner.")
 @click.option("--report", metavar="junit=FILE", help="Write the pairs as test cases.")

@@ -233,6 +233,11 @@ class Atlas:
         pod = self._pods.get((bridge.name, ofport))
         return place_of_pod(pod) if pod is not None else None
 
+    def interface_of(self, address: IPAddress) -> str | None:
+        """The port of the switch that the pod with an address hangs on."""
+        pod = next((pod for pod in self.state.pods if pod.port and address in pod.addresses), None)
+        return pod.port.interface if pod is not None and pod.port is not None else None
+
     def place_at(self, address: IPAddress) -> str | None:
         """Who has an address: a pod, a node, a host outside."""
         return self._addresses.get(address)

@@ -25,6 +25,7 @@ LONGEST = 40
 """Bridges on a path, tunnels' included."""
 
 LISTENS = "whether a process listens there, flow tables do not know"
+MASQUERADED = "which port a masqueraded packet gets is chosen when it comes: a trace shows the first one"
 DERIVED = (
     "the answer's way back through translations is derived from the first packet's: "
     "a trace knows no connections"
@@ -93,7 +94,7 @@ def following(question: Question, atlas: Atlas, legends: Mapping[str, Legend]) -
         endpoint=there.place,
         endpoint_port=there.packet.destination_port,
         source_seen=str(there.packet.source),
-        notes=() if packet.protocol == "icmp" else (LISTENS,),
+        notes=_notes(packet, there),
     )
     if there.place.startswith("router/"):
         return begun
@@ -101,6 +102,12 @@ def following(question: Question, atlas: Atlas, legends: Mapping[str, Legend]) -
     hops = (*there.hops, *back.hops)
     notes = (*begun.notes, *((DERIVED,) if any(hop.derived for hop in back.hops) else ()))
     return replace(begun, outcome=back.outcome, hops=hops, notes=notes, legs=(*there.legs, *back.legs))
+
+
+def _notes(sent: Packet, there: _Journey) -> tuple[str, ...]:
+    if sent.protocol == "icmp":
+        return ()
+    return (LISTENS, MASQUERADED) if there.packet.source != sent.source else (LISTENS,)
 
 
 def arriving(question: Question, atlas: Atlas) -> Talk[Arrival]:

@@ -302,3 +302,16 @@ def test_nodes_see_the_checks_come_from_the_balancer(shop: Cluster) -> None:
             assert headers["ip.src"] == own_address(4)
             break
     stream.close()  # type: ignore[attr-defined]
+
+
+@MODES
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_trace_goes_where_the_packet_goes_through_the_load_balancer(
+    shop: Cluster, mode: str, family: int
+) -> None:
+    target = address(shop, f"any-{mode}", family)
+    traced = shop.trace("ext/client", target, "80/tcp", family=family, live=True)
+    live = traced["live"]
+    assert (traced["outcome"], live["outcome"], live["agrees"]) == ("connected", "connected", True), traced
+    assert [traced["endpoint"]] == live["endpoints"]
+    assert f"Service/shop/any-{mode}" in {hop["owner"] for hop in traced["hops"]}

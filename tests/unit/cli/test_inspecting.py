@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from ..fake_cluster import FakeCluster
 from .conftest import Invoke
 
@@ -40,7 +38,12 @@ def traced(**more: Any) -> dict[str, Any]:
             hop("worker-1", "TTLGuard", "ttl left", "pass"),
             hop("worker-1", "SpoofGuard", "own address", "note"),
             hop(
-                "worker-1", "EndpointDNAT", "10.96.0.20:80 ⇒ 10.244.1.3:8080", owner="Service/shop/db", **flow
+                "worker-1",
+                "EndpointDNAT",
+                "10.96.0.20:80 ⇒ 10.244.1.3:8080",
+                owner="Service/shop/db",
+                bridge="n1",
+                **flow,
             ),
             hop("shop/db-0", "", "SYN 10.244.0.2:40000 → 10.244.1.3:8080"),
             hop(
@@ -50,7 +53,7 @@ def traced(**more: Any) -> dict[str, Any]:
                 direction="reply",
                 derived=True,
             ),
-            hop("shop/web", "", "SYN/ACK", direction="reply"),
+            hop("shop/web", "", "SYN/ACK 10.96.0.20:80 → 10.244.0.2:40000", direction="reply"),
         ],
         "notes": ["whether a process listens there, flow tables do not know"],
         **more,
@@ -68,11 +71,14 @@ def test_trace_tells_stages_under_their_places(invoke: Invoke, cluster: FakeClus
     assert "EndpointDNAT      10.96.0.20:80 ⇒ 10.244.1.3:8080   [Service/shop/db]" in lines[4]
     assert "TTLGuard" not in told.stdout
     assert "SYN/ACK" not in told.stdout
-    assert "connected   shop/db-0 sees 10.244.0.2; on the way back worker-1 turns" in told.stdout
+    seen = "connected   shop/db-0 sees 10.244.0.2; the reply is translated back on worker-1 (derived): "
+    seen += "shop/web sees 10.96.0.20:80 answer"
+    assert seen in told.stdout
 
 
 def test_trace_tells_more_or_less(invoke: Invoke, cluster: FakeCluster) -> None:
     cluster.traced = traced()
+    cluster.installed = []
     detail = invoke("trace", "shop/web", "svc/shop/db", "--detail").stdout
     assert "TTLGuard" in detail
     assert "table=25,priority=200,tcp,reg2=0x7 actions=ct(commit)" in detail
@@ -104,12 +110,60 @@ def test_trace_for_programs_and_for_pages(invoke: Invoke, cluster: FakeCluster) 
     assert "  Note over p1: EndpointDNAT 10.96.0.20:80 ⇒ 10.244.1.3:8080" in diagram
 
 
-@pytest.mark.parametrize(("outcome", "code"), [("connected", 0), ("dropped", 1)])
-def test_trace_live_compares(invoke: Invoke, cluster: FakeCluster, outcome: str, code: int) -> None:
-    cluster.traced = traced(outcome=outcome)
+LIVE = {
+    "outcome": "connected",
+    "endpoints": ["shop/db-0"],
+    "seen": [],
+    "milliseconds": 1.25,
+    "refusedByEndpoint": False,
+    "unpredicted": [],
+    "hops": [
+        {
+            "node": "worker-1",
+            "interface": "p1-2",
+            "side": "in",
+            "direction": "forward",
+            "packet": "SYN 10.244.0.2:40000 → 10.96.0.20:80",
+            "ttl": 64,
+            "outer": "",
+            "seen": "10.244.0.2:40000 → 10.96.0.20:80, ttl 64",
+            "packets": 1,
+            "microseconds": 120.0,
+            "found": "",
+            "agrees": True,
+        }
+    ],
+    "agrees": True,
+}
+
+
+def test_trace_live_tells_each_hop(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.traced = traced(live=LIVE)
     told = invoke("trace", "shop/web", "svc/shop/db", "--port", "80/tcp", "--live")
-    assert told.exit_code == code
-    assert ("not as traced" in told.stdout) is bool(code)
+    assert told.exit_code == 0
+    (line,) = [line for line in told.stdout.splitlines() if "p1-2" in line]
+    assert line.split(maxsplit=8)[:8] == ["into", "worker-1", "at", "p1-2", "0.120", "ms", "1", "×"]
+    assert "live        connected shop/db-0 after 1.2 ms, as traced" in told.stdout
+
+
+def test_trace_live_shows_where_it_differs(invoke: Invoke, cluster: FakeCluster) -> None:
+    missing = {**LIVE["hops"][0], "packets": 0, "seen": "", "microseconds": None, "found": "nothing came"}
+    hops = [*LIVE["hops"], {**missing, "side": "out", "interface": "n1-tun", "agrees": False}]
+    live = {**LIVE, "outcome": "dropped", "hops": hops, "unpredicted": ["out of n1-up: x"], "agrees": False}
+    cluster.traced = traced(live=live)
+    told = invoke("trace", "shop/web", "svc/shop/db", "--port", "80/tcp", "--live")
+    assert told.exit_code == 1
+    assert "✗ out of worker-1 at n1-tun" in told.stdout
+    assert "there: nothing came" in told.stdout
+    assert "✗ not traced: out of n1-up: x" in told.stdout
+    assert "live        dropped shop/db-0 after 1.2 ms, not as traced" in told.stdout
+
+
+def test_trace_in_detail_counts_the_packets_of_each_flow(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.traced = traced()
+    cluster.installed = [{**FLOW, "match": "tcp,reg2=0x7"}]
+    told = invoke("trace", "shop/web", "svc/shop/db", "--detail").stdout
+    assert "table=25,priority=200,tcp,reg2=0x7 n_packets=7 actions=ct(commit)" in told
 
 
 def test_a_trace_begins_at_no_port(invoke: Invoke, cluster: FakeCluster) -> None:

@@ -41,8 +41,25 @@ def test_rows_send_and_columns_receive(invoke: Invoke, cluster: FakeCluster) -> 
     assert cluster.calls[-1] == (
         "matrix",
         ("80/tcp",),
-        {"namespaces": None, "nodes": False, "external": False, "family": None, "timeout": None},
+        {
+            "namespaces": None,
+            "nodes": False,
+            "external": False,
+            "family": None,
+            "timeout": None,
+            "answers": ("wire", "spec"),
+        },
     )
+
+
+def test_the_flow_tables_are_a_third_opinion(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.reachability = matrix(WIRE, WIRE)
+    wrong = {**WIRE, "ops/mon": {**WIRE["ops/mon"], "shop/db": "dropped"}}
+    cluster.reachability["ports"]["80/tcp"]["trace"] = wrong
+    done = invoke("matrix", "-A", "--trace")
+    assert cluster.calls[-1][2]["answers"] == ("wire", "spec", "trace")
+    assert done.exit_code == 1
+    assert "ops/mon → shop/db:80/tcp    spec connected, trace dropped, wire connected" in done.stdout
 
 
 def test_a_difference_from_spec_is_marked_named_and_exit_code_1(
