@@ -38,6 +38,9 @@ def ask(cluster: LiveCluster, check: ProbeCheck) -> CheckResult:
     )
     finding = compare(check.expected, report, _meant(cluster, check))
     verdict, reasons = finding.verdict, finding.reasons
+    if verdict is Verdict.PASS and check.cause:
+        reasons = _misdiagnosed(cluster, check)
+        verdict = Verdict.FAIL if reasons else verdict
     controls: tuple[Mapping[str, Any], ...] = ()
     if verdict is Verdict.PASS and check.expected.outcome is Outcome.DROPPED:
         controls = tuple(_control(cluster, control, check.family) for control in controls_of(check, cluster))
@@ -54,6 +57,24 @@ def ask(cluster: LiveCluster, check: ProbeCheck) -> CheckResult:
         report=report,
         controls=controls,
     )
+
+
+def _misdiagnosed(cluster: LiveCluster, check: ProbeCheck) -> tuple[str, ...]:
+    """How the cause that `diagnose` names differs from the one that is meant; nothing when it does not."""
+    found = cluster.diagnose(
+        check.source,
+        check.target,
+        check.port,
+        http=check.http,
+        family=check.family,
+        timeout=check.timeout,
+    )
+    cause = found.get("cause")
+    named = ("none",) if cause is None else (str(cause["code"]), str(cause["object"]))
+    if check.cause in named:
+        return ()
+    told = "none" if cause is None else f"{cause['code']} {cause['object']}: {cause['sentence']}"
+    return (f"expected the cause {check.cause}, diagnosed {told}",)
 
 
 def _text(report: Mapping[str, Any], check: ProbeCheck) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from itertools import product
 from typing import Any
 
@@ -91,6 +92,7 @@ def _probes(reader: Reader, namespace: str) -> list[Check]:
         "count": reader.take("count", int, 1),
         "http": reader.take("http", str, "") or None,
         "family": family or None,
+        "cause": _cause(reader),
         "packet": _packet(reader),
         "timeout": reader.parsed("timeout", duration, str(reader.raw("timeout") or "0")) or None,
         "controls": _controls(reader, namespace),
@@ -181,6 +183,22 @@ def _because(reader: Reader, namespace: str) -> str:
         reader.complain("because", f"{text!r} is no reason: write KIND/NAMESPACE/NAME, or one of {codes}")
         return ""
     return str(key)
+
+
+def _cause(reader: Reader) -> str:
+    """A code of `diagnose`, an object, or `none`."""
+    text = reader.take("cause", str, "")
+    if not text or "/" in text:
+        return text
+    from emulator.verdict.causes.order import CODES
+
+    known = ("none", *(code.name for code in CODES))
+    if text not in known:
+        near = get_close_matches(text, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "docs/diagnose.md lists the codes"
+        reader.complain("cause", f"{text!r} is no cause: write a code, KIND/NAMESPACE/NAME, or none; {hint}")
+        return ""
+    return text
 
 
 _SEEN = ("source", "sourcePort", "destination", "destinationPort", "ttl", "at", "count")

@@ -165,6 +165,8 @@ class ProbeCheck:
     timeout: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """More of what `LiveCluster.probe` takes: size, exchanges, interval, …"""
+    cause: str = ""
+    """What `diagnose` must name: a code, an object, or `none`; empty claims nothing."""
     controls: tuple[Control, ...] | None = None
     """Controls of the author's; None lets the engine choose them."""
 

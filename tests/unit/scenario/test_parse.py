@@ -145,6 +145,7 @@ MISTAKES = [
     (STEP % "{from: A, to: b}", 5, 37, "'A' is not a place"),
     (STEP % "{from: a, to: b, port: 80/gre}", 5, 53, "unknown protocol 'gre'"),
     (STEP % "{from: a, to: b, because: x}", 5, 56, "'x' is no reason: write KIND/NAMESPACE/NAME"),
+    (STEP % "{from: a, to: b, cause: wrong-target}", 5, 54, "did you mean wrong-target-port?"),
     (STEP % "{from: a, to: b, count: 0}", 5, 54, "must be 1 or more"),
     (STEP % "{from: a, to: b, family: 5}", 5, 55, "must be 4 or 6"),
     (STEP % "{from: a, to: b, sees: {src: 1}}", 5, 54, "unknown field"),
