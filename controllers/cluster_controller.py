@@ -34,7 +34,7 @@ from controllers.packet_in import answer
 from controllers.pipeline.flow import FlowProgram
 from controllers.pipeline.impaired import ImpairedCompiler
 from controllers.pipeline.registers import PUNT, Punt
-from controllers.pipeline.stale import Frontends, frontends
+from controllers.pipeline.stale import Frontends
 from controllers.pipeline.stale_balanced import Balanced, balanced
 from controllers.switch import Outcome, Switch
 from controllers.watch import LOST, Observed, follow
@@ -133,7 +133,10 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
                         bridge.datapath_id: bridge for bridge in observed.snapshot.wiring.bridges
                     }
                     state = state_of(observed.snapshot)
-                    programs, served = self._compiler.compile(observed.snapshot, state), frontends(state)
+                    programs, served = (
+                        self._compiler.compile(observed.snapshot, state),
+                        self._compiler.frontends(observed.snapshot, state),
+                    )
                     beyond = balanced(state)
                     compiled = observed
                 outcomes, missing = self._install(programs)

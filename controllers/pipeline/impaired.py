@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from controllers.pipeline.compile import Compiler
 from controllers.pipeline.flow import FlowProgram
+from controllers.pipeline.stale import Frontends, frontends
 from emulator.cluster.faults.effects import Effects, as_seen_by, effects_of, without_routes
 from emulator.cluster.model import ClusterState
 from emulator.cluster.snapshot import Snapshot
@@ -38,6 +39,14 @@ class ImpairedCompiler:
             bridge = wiring.node(node).bridge
             programs[bridge] = compiler.compile(replace(state, services=seen))[bridge]
         return programs
+
+    def frontends(self, snapshot: Snapshot, state: ClusterState) -> Frontends:
+        """Where stale UDP connections are looked for: a kube-proxy that has stopped looks for none."""
+        found = frontends(state)
+        bridges = (snapshot.wiring.node(node).bridge for node in effects_of(snapshot).stopped)
+        zones = {snapshot.wiring.bridge(bridge).zone for bridge in bridges}
+        nodes = {zone: addresses for zone, addresses in found.nodes.items() if zone not in zones}
+        return replace(found, nodes=nodes) if zones else found
 
     def _wiring(self, whole: Wiring, effects: Effects) -> Wiring:
         """The plan without lost routes; the same object for as long as nothing changes."""

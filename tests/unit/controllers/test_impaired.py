@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from controllers.pipeline.compile import compile_cluster
 from controllers.pipeline.impaired import ImpairedCompiler
+from controllers.pipeline.stale import frontends
 from emulator.cluster.faults.effects import proxied_objects
 from emulator.cluster.faults.fault import Fault
 from emulator.cluster.snapshot import Snapshot
@@ -78,6 +80,18 @@ def test_what_ends_is_forgotten() -> None:
     for one in (snapshot(OLD), snapshot(NEW, stopped), snapshot(NEW)):
         programs = compiler.compile(one, state_of(one))
     assert programs == compile_cluster(state_of(snapshot(NEW)))
+
+
+def test_a_stopped_proxy_forgets_no_connections() -> None:
+    stopped = fault("kube-proxy-stopped", {"objects": proxied_objects(snapshot(OLD))}, node="worker-2")
+    ill, compiler = snapshot(NEW, stopped), ImpairedCompiler()
+    well = frontends(state_of(snapshot(NEW)))
+    zone = WIRING.bridge("n2").zone
+    assert zone in well.nodes
+    assert compiler.frontends(ill, state_of(ill)) == replace(
+        well, nodes={one: found for one, found in well.nodes.items() if one != zone}
+    )
+    assert compiler.frontends(snapshot(NEW), state_of(snapshot(NEW))) == well
 
 
 def test_a_removed_route_is_missing_in_its_table_only() -> None:
