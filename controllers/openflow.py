@@ -28,6 +28,7 @@ from controllers.pipeline.actions import (
     Learn,
     Load,
     Meter,
+    Mirror,
     Move,
     Multipath,
     Nat,
@@ -307,7 +308,10 @@ def _learn(action: Learn) -> Any:
     )
 
 
-def _learned_condition(condition: Term | Bits) -> Any:
+def _learned_condition(condition: Term | Bits | Mirror) -> Any:
+    if isinstance(condition, Mirror):
+        source, to = (condition.source.ryu, 0), (condition.field.ryu, 0)
+        return parser.NXFlowSpecMatch(src=source, dst=to, n_bits=condition.field.bits)
     if isinstance(condition, Bits):
         bits = (condition.field.ryu, condition.first)
         return parser.NXFlowSpecMatch(src=bits, dst=bits, n_bits=condition.width)

@@ -15,7 +15,16 @@ from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.topology import parse_topology
 from emulator.cluster.wiring import Wiring
 
-KINDS = ("Topology", "Node", "Pod", "Service", "EndpointSlice", "Namespace", "NetworkPolicy")
+KINDS = (
+    "Topology",
+    "Node",
+    "Pod",
+    "Service",
+    "EndpointSlice",
+    "Namespace",
+    "NetworkPolicy",
+    "ClusterNetworkPolicy",
+)
 LOST = (OSError, ApiError, http.client.HTTPException, ValueError)
 """What a stream or a request ends with when the engine goes away in the middle of it."""
 

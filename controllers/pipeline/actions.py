@@ -128,6 +128,14 @@ class Resubmit:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """For a flow that is learned: `field` must be what `source` is in this packet. They are equally wide."""
+
+    field: Field
+    source: Field
+
+
+@dataclass(frozen=True, slots=True)
 class Learn:
     """Remember something about packets like this one: a flow in `stage`, in the place of an equal one.
 
@@ -139,8 +147,8 @@ class Learn:
     priority: int
     idle_timeout: int
     cookie: int
-    matches: tuple[Term | Bits, ...]
-    """Conditions of the new flow: a value, or bits that must be as in this packet."""
+    matches: tuple[Term | Bits | Mirror, ...]
+    """Conditions of the new flow: a value, or bits that must be as in this packet, or as others in it."""
     loads: tuple[Load, ...]
     """What the new flow does."""
 
@@ -255,6 +263,8 @@ def _learn_text(action: Learn, label: Callable[[Stage], str]) -> str:
     for condition in action.matches:
         if isinstance(condition, Term):
             parts.append(f"{condition.field.in_actions}={condition.field.show(condition.value)}")
+        elif isinstance(condition, Mirror):
+            parts.append(f"{condition.field.in_actions}[]={condition.source.in_actions}[]")
         else:
             parts.append(str(condition))
     parts += [f"load:{load.value:#x}->{load.to}" for load in action.loads]

@@ -10,8 +10,10 @@ from typing import TypeVar
 from controllers.pipeline.claims import settled
 from controllers.pipeline.features import (
     affinity,
+    associations,
     balanced_frames,
     classifier,
+    cluster_network_policy,
     conntrack,
     forwarding,
     host_ports,
@@ -49,7 +51,9 @@ NODE_FEATURES: tuple[Callable[[NodeView], Iterator[Flow]], ...] = (
     affinity.flows,
     node_ports.flows,
     loopback.flows,
+    cluster_network_policy.flows,
     network_policy.flows,
+    associations.flows,
     forwarding.flows,
     masquerade.flows,
     output.node_flows,
@@ -175,7 +179,13 @@ def _recipes(
     for service in services:
         yield service.ref, service, partial(_all, SERVICE_FEATURES, view, service)
     if policies is not NOTHING:
-        yield POLICIES, policies, partial(network_policy.policy_flows, view, policies)
+        yield POLICIES, policies, partial(_policies, view, policies)
+
+
+def _policies(view: NodeView, policies: NodePolicies) -> Iterator[Flow]:
+    yield from cluster_network_policy.policy_flows(view, policies)
+    yield from network_policy.policy_flows(view, policies)
+    yield from associations.policy_flows(view)
 
 
 def _balancer_recipes(view: BalancerView, services: Iterable[Service]) -> Iterator[Recipe]:

@@ -12,7 +12,10 @@ from zlib import crc32
 
 from emulator.cluster.model import Ref
 
-KINDS = ("Pipeline", "Node", "Pod", "Service", "Route", "NetworkPolicy", "Ingress", "Topology", "Affinity")
+KINDS = (
+    "Pipeline", "Node", "Pod", "Service", "Route", "NetworkPolicy", "Ingress", "Topology", "Affinity",
+    "ClusterNetworkPolicy", "Association",
+)  # fmt: skip
 """Kinds of owners in the order of their numbers; new ones are appended."""
 
 ROUND_SHIFT, KIND_SHIFT, BRIDGE_SHIFT = 48, 40, 32

@@ -13,20 +13,23 @@ The rules are those of networking.k8s.io/v1. Where they leave a choice (docs/fid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, product
+from typing import NamedTuple
 
-from emulator.api.selectors import matches_all
+from emulator.api.selectors import Selector, matches_all
 from emulator.cluster.model import (
     ClusterState,
     Direction,
-    NetworkPolicy,
     Pod,
+    PolicyAction,
     PolicyPeer,
     PolicyPort,
     PolicyRule,
     Protocol,
     Ref,
+    Tier,
 )
 from emulator.cluster.wiring import IPAddress, IPNetwork
 
@@ -71,11 +74,25 @@ class Isolation:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule of a ClusterNetworkPolicy says of some pods of a node."""
+
+    tier: Tier
+    action: PolicyAction
+    rank: int
+    """Its place among the rules of its tier and direction, from 0: the first one that is met decides. What
+    is left of one rule has one rank."""
+    traffic: Allowance
+
+
+@dataclass(frozen=True, slots=True)
 class NodePolicies:
     """Everything that one node's bridge has to enforce."""
 
     allowances: tuple[Allowance, ...] = ()
     isolations: tuple[Isolation, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """ClusterNetworkPolicies' rules, in the order in which they are asked."""
 
 
 NOTHING = NodePolicies()
@@ -83,9 +100,9 @@ NOTHING = NodePolicies()
 
 def node_policies(state: ClusterState) -> Mapping[str, NodePolicies]:
     """What each node has to enforce; nodes without selected pods are left out."""
-    if not state.policies:
+    if not state.policies and not state.cluster_policies:
         return {}
-    directory = _Directory(state)
+    directory = Directory(state)
     allowances: dict[str, list[Allowance]] = {}
     isolated: dict[tuple[str, Direction, int], list[Ref]] = {}
     for policy in state.policies:
@@ -94,18 +111,45 @@ def node_policies(state: ClusterState) -> Mapping[str, NodePolicies]:
             for pod in selected:
                 isolated.setdefault((pod.node, direction, _target(pod)), []).append(policy.ref)
             for number, rule in enumerate(policy.rules(direction)):
-                for node, allowance in _allowances(directory, policy, direction, number, rule, selected):
+                about = _About(policy.ref, direction, number, rule)
+                for node, allowance in _allowances(directory, about, selected):
                     allowances.setdefault(node, []).append(allowance)
     isolations: dict[str, list[Isolation]] = {}
     for (node, direction, target), policies in isolated.items():
         isolations.setdefault(node, []).append(Isolation(direction, target, tuple(sorted(policies))))
+    verdicts = _verdicts(state, directory, isolated)
     return {
-        node: NodePolicies(tuple(allowances.get(node, ())), tuple(found))
-        for node, found in isolations.items()
+        node: NodePolicies(
+            tuple(allowances.get(node, ())), tuple(isolations.get(node, ())), tuple(verdicts.get(node, ()))
+        )
+        for node in dict.fromkeys((*isolations, *verdicts))
     }
 
 
-class _Directory:
+def _verdicts(
+    state: ClusterState, directory: Directory, isolated: Collection[tuple[str, Direction, int]]
+) -> Mapping[str, list[Verdict]]:
+    """The rules of both tiers by node. Baseline is about pods that no NetworkPolicy isolates."""
+    found: dict[str, list[Verdict]] = {}
+    ordered = sorted(state.cluster_policies, key=lambda policy: (policy.priority, policy.ref))
+    for tier, direction in product(Tier, Direction):
+        asked = [(policy, policy.rules(direction)) for policy in ordered if policy.tier is tier]
+        ranks = count()
+        for policy, rules in asked:
+            chosen = directory.chosen(policy.subject, "") if rules else ()
+            subjects = [
+                pod
+                for pod in chosen
+                if tier is Tier.ADMIN or (pod.node, direction, _target(pod)) not in isolated
+            ]
+            for number, rule in enumerate(rules):
+                rank, about = next(ranks), _About(policy.ref, direction, number, rule.traffic)
+                for node, traffic in _allowances(directory, about, subjects):
+                    found.setdefault(node, []).append(Verdict(tier, rule.action, rank, traffic))
+    return found
+
+
+class Directory:
     """The pods that policies can choose, by namespace."""
 
     def __init__(self, state: ClusterState) -> None:
@@ -114,13 +158,23 @@ class _Directory:
             if pod.port is not None and not pod.host_network:
                 self._pods.setdefault(pod.ref.namespace, []).append(pod)
         self._labels = state.namespaces
+        self._state = state
 
     def of(self, namespace: str) -> Sequence[Pod]:
         """The pods of one namespace."""
         return self._pods.get(namespace, ())
 
+    def nodes(self, selector: Selector) -> Iterator[IPAddress]:
+        """The addresses of the nodes with these labels."""
+        names = {node.name for node in self._state.nodes if matches_all(selector, node.labels)}
+        for node in self._state.wiring.nodes:
+            if node.name in names:
+                yield from (interface.ip for interface in node.addresses)
+
     def chosen(self, peer: PolicyPeer, namespace: str) -> Iterator[Pod]:
         """The pods that a peer means in a policy of `namespace`."""
+        if peer.nodes is not None:
+            return
         if peer.block is not None:
             for pods in self._pods.values():
                 yield from (pod for pod in pods if any(_inside(peer, address) for address in pod.addresses))
@@ -153,14 +207,18 @@ def _target(pod: Pod) -> int:
 Found = Iterator[tuple[str, Allowance]]
 
 
-def _allowances(
-    directory: _Directory,
-    policy: NetworkPolicy,
-    direction: Direction,
-    number: int,
-    rule: PolicyRule,
-    selected: Sequence[Pod],
-) -> Found:
+class _About(NamedTuple):
+    """The rule that is resolved."""
+
+    policy: Ref
+    direction: Direction
+    number: int
+    rule: PolicyRule
+
+
+def _allowances(directory: Directory, about: _About, selected: Sequence[Pod]) -> Found:
+    rule, direction = about.rule, about.direction
+
     def on_nodes(
         targets: Iterable[Pod], peers: tuple[Place, ...] | None, ports: tuple[Ports, ...] | None
     ) -> Found:
@@ -169,9 +227,12 @@ def _allowances(
             by_node.setdefault(pod.node, []).append(_target(pod))
         for node, found in by_node.items():
             if peers != () and ports != ():
-                yield node, Allowance(policy.ref, direction, number, tuple(sorted(found)), peers, ports)
+                yield (
+                    node,
+                    Allowance(about.policy, direction, about.number, tuple(sorted(found)), peers, ports),
+                )
 
-    namespace = policy.ref.namespace
+    namespace = about.policy.namespace
     peers = _places(directory, rule, namespace)
     if not rule.ports:
         yield from on_nodes(selected, peers, None)
@@ -188,7 +249,7 @@ def _allowances(
         yield from on_nodes(selected, addresses, ports)
 
 
-def _places(directory: _Directory, rule: PolicyRule, namespace: str) -> tuple[Place, ...] | None:
+def _places(directory: Directory, rule: PolicyRule, namespace: str) -> tuple[Place, ...] | None:
     """The addresses of a rule's peers; None is everybody."""
     if not rule.peers:
         return None
@@ -196,6 +257,8 @@ def _places(directory: _Directory, rule: PolicyRule, namespace: str) -> tuple[Pl
     for peer in rule.peers:
         if peer.block is not None:
             found.update(dict.fromkeys(_without(peer.block, peer.excepts)))
+        elif peer.nodes is not None:
+            found.update(dict.fromkeys(directory.nodes(peer.nodes)))
         else:
             chosen = directory.chosen(peer, namespace)
             found.update(dict.fromkeys(address for pod in chosen for address in pod.addresses))
@@ -217,7 +280,7 @@ def _less(network: IPNetwork, part: IPNetwork) -> Iterator[IPNetwork]:
         yield from network.address_exclude(part)  # type: ignore[arg-type]
 
 
-def _destinations(directory: _Directory, rule: PolicyRule, namespace: str) -> list[Pod]:
+def _destinations(directory: Directory, rule: PolicyRule, namespace: str) -> list[Pod]:
     """The pods among a rule's peers, each once."""
     if not rule.peers:
         return list(directory.everybody())

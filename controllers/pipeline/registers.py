@@ -36,6 +36,8 @@ MASQUERADE = REG0[8]
 """This new connection is to leave with a source address of the node; its packets pass the SNAT zone."""
 HAIRPIN = REG0[9]
 """The chosen endpoint is the client itself."""
+KNOWN = REG0[10]
+"""Policies have judged the packet's connection, which exists; of SCTP, it is an answer."""
 TO_NODE_ADDRESS = REG0[11]
 """The destination is one of the node's own addresses, where NodePorts answer."""
 

@@ -114,9 +114,9 @@ CONNTRACK_ZONE = Stage(
     11,
     "ConntrackZone",
     "Looks the packet up in the bridge's MAIN zone and translates it as its connection says.",
-    _TYPE,
+    _TYPE | {f.IP_PROTO},
     frozenset(),
-    ("ConntrackState",),
+    ("ConntrackState", "SCTPAnswer"),
 )
 CONNTRACK_STATE = Stage(
     12,
@@ -124,7 +124,16 @@ CONNTRACK_STATE = Stage(
     "Drops invalid packets, sends known connections on and new ones to the services.",
     _TYPE | _SRC | _DST | {f.IP_PROTO, f.CT_STATE, f.CT_MARK, f.SCTP_SRC, f.SCTP_DST, f.TCP_FLAGS},
     frozenset({f.REG0, f.SCTP_SRC, f.SCTP_DST}),
-    ("NodePortMark", "ServiceFrontend", "EgressRule", "L3Forwarding"),
+    ("NodePortMark", "ServiceFrontend", "AdminEgress", "L3Forwarding"),
+)
+SCTP_ANSWER = Stage(
+    13,
+    "SCTPAnswer",
+    "Knows the answers to what the policies have let pass of SCTP, whose ports are not tracked. SCTPQuestion "
+    "has these flows learned; the packet comes here on its way from ConntrackZone to ConntrackState.",
+    _TYPE | _SRC | _DST | {f.IP_PROTO, f.SCTP_SRC, f.SCTP_DST},
+    frozenset({f.REG0}),
+    (),
 )
 NODE_PORT_MARK = Stage(
     20,
@@ -142,7 +151,7 @@ SERVICE_FRONTEND = Stage(
     "whether its address is masqueraded; a pod's hostPort leads to that pod.",
     _TYPE | _SRC | _DST | _PORTS | {f.REG0},
     _ENDPOINT | {f.REG0, f.REG2},
-    ("Affinity", "ServiceLB", "EndpointDNAT", "EgressRule"),
+    ("Affinity", "ServiceLB", "EndpointDNAT", "AdminEgress"),
 )
 AFFINITY = Stage(
     22,
@@ -176,22 +185,40 @@ ENDPOINT_DNAT = Stage(
     "Commits the connection with its destination translated to the endpoint.",
     _TYPE | _SRC | _ENDPOINT | {f.IP_PROTO, f.NW_TTL, f.REG0, f.REG2, f.REG5},
     frozenset({f.REG0, f.REG6, f.CT_MARK, f.SCTP_DST}),
+    ("AdminEgress", "L3Forwarding"),
+)
+ADMIN_EGRESS = Stage(
+    28,
+    "AdminEgress",
+    "Asks the ClusterNetworkPolicies of the Admin tier about what a pod sends, after the translation of "
+    "services: the first rule that means it decides. Answers and known connections pass.",
+    _TYPE | _DST | _PORTS | {f.IN_PORT, f.CONJ_ID, f.REG0},
+    frozenset(),
     ("EgressRule", "L3Forwarding"),
 )
 EGRESS_RULE = Stage(
     30,
     "EgressRule",
-    "Lets pass what a NetworkPolicy allows a pod to send, judged after the translation of services. Answers "
-    "and known connections pass; so does a pod to itself and to its own node.",
-    _TYPE | _DST | _PORTS | {f.IN_PORT, f.CT_STATE, f.CONJ_ID, f.REG0},
+    "Lets pass what a NetworkPolicy allows a pod to send. NetworkPolicies have no say about what it sends to "
+    "itself and to its own node.",
+    _TYPE | _DST | _PORTS | {f.IN_PORT, f.CONJ_ID, f.REG0},
     frozenset(),
-    ("EgressDefaultRule", "L3Forwarding"),
+    ("EgressDefaultRule", "BaselineEgress", "L3Forwarding"),
 )
 EGRESS_DEFAULT_RULE = Stage(
     31,
     "EgressDefaultRule",
     "Drops what else a pod sends that a NetworkPolicy isolates for egress.",
     frozenset({f.IN_PORT}),
+    frozenset(),
+    ("BaselineEgress",),
+)
+BASELINE_EGRESS = Stage(
+    32,
+    "BaselineEgress",
+    "Asks the ClusterNetworkPolicies of the Baseline tier about what a pod sends that no NetworkPolicy "
+    "isolates.",
+    _TYPE | _DST | _PORTS | {f.IN_PORT, f.CONJ_ID},
     frozenset(),
     ("L3Forwarding",),
 )
@@ -217,22 +244,48 @@ L3_DEC_TTL = Stage(
     "Decrements the TTL of what is routed; the node's own stack does that for itself.",
     _TYPE | {f.REG0, f.REG1},
     frozenset({f.NW_TTL}),
-    ("IngressRule", "ConntrackCommit", "Output"),
+    ("AdminIngress", "ConntrackCommit", "Output"),
+)
+ADMIN_INGRESS = Stage(
+    48,
+    "AdminIngress",
+    "Asks the ClusterNetworkPolicies of the Admin tier about what a pod is sent, before its source is "
+    "masqueraded: the first rule that means it decides. Answers and known connections pass.",
+    _TYPE | _SRC | _PORTS | {f.CONJ_ID, f.REG0, f.REG1},
+    frozenset(),
+    ("IngressRule", "SCTPQuestion"),
 )
 INGRESS_RULE = Stage(
     50,
     "IngressRule",
     "Lets pass what a NetworkPolicy allows a pod to be sent, judged before its source is masqueraded. "
-    "Answers and known connections pass; so does a pod's own node, and a pod to itself.",
-    _TYPE | _SRC | _PORTS | {f.CT_STATE, f.CONJ_ID, f.REG0, f.REG1},
+    "A pod's own node passes; NetworkPolicies have no say about what a pod sends itself.",
+    _TYPE | _SRC | _PORTS | {f.CONJ_ID, f.REG0, f.REG1},
     frozenset(),
-    ("IngressDefaultRule", "ConntrackCommit"),
+    ("IngressDefaultRule", "BaselineIngress", "SCTPQuestion"),
 )
 INGRESS_DEFAULT_RULE = Stage(
     51,
     "IngressDefaultRule",
     "Drops what else is sent to a pod that a NetworkPolicy isolates for ingress.",
     frozenset({f.REG1}),
+    frozenset(),
+    ("BaselineIngress",),
+)
+BASELINE_INGRESS = Stage(
+    52,
+    "BaselineIngress",
+    "Asks the ClusterNetworkPolicies of the Baseline tier about what a pod is sent that no NetworkPolicy "
+    "isolates.",
+    _TYPE | _SRC | _PORTS | {f.CONJ_ID, f.REG1},
+    frozenset(),
+    ("SCTPQuestion",),
+)
+SCTP_QUESTION = Stage(
+    58,
+    "SCTPQuestion",
+    "Where policies are enforced, has the answer learned to what they have let pass of SCTP.",
+    _TYPE | {f.IP_PROTO, f.REG0},
     frozenset(),
     ("ConntrackCommit",),
 )
@@ -272,19 +325,25 @@ STAGES: tuple[Stage, ...] = (
     UN_SNAT,
     CONNTRACK_ZONE,
     CONNTRACK_STATE,
+    SCTP_ANSWER,
     NODE_PORT_MARK,
     SERVICE_FRONTEND,
     AFFINITY,
     SERVICE_LB,
     SERVICE_ENDPOINT,
     ENDPOINT_DNAT,
+    ADMIN_EGRESS,
     EGRESS_RULE,
     EGRESS_DEFAULT_RULE,
+    BASELINE_EGRESS,
     L3_FORWARDING,
     NEXT_HOP,
     L3_DEC_TTL,
+    ADMIN_INGRESS,
     INGRESS_RULE,
     INGRESS_DEFAULT_RULE,
+    BASELINE_INGRESS,
+    SCTP_QUESTION,
     CONNTRACK_COMMIT,
     SNAT,
     OUTPUT,

@@ -245,6 +245,14 @@ def _network_policy(policy: JsonObject) -> None:
             _set(port, {"protocol": "TCP"})
 
 
+def _cluster_network_policy(policy: JsonObject) -> None:
+    spec = _part(policy, "spec")
+    rules = list(_items(spec, "ingress", "egress"))
+    for chosen in (_part(spec, "subject"), *(peer for rule in rules for peer in _items(rule, "from", "to"))):
+        if chosen.get("pods") is not None:
+            _set(_part(chosen, "pods"), {"namespaceSelector": {}})
+
+
 def _ingress_class(ingress_class: JsonObject) -> None:
     if parameters := (ingress_class.get("spec") or {}).get("parameters"):
         _set(parameters, {"scope": "Cluster"})
@@ -270,6 +278,7 @@ def _secret(secret: JsonObject) -> None:
 
 
 _BY_KIND: Mapping[str, Callable[[JsonObject], None]] = {
+    "ClusterNetworkPolicy": _cluster_network_policy,
     "DaemonSet": _daemon_set,
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,

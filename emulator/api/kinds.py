@@ -87,6 +87,14 @@ KINDS: tuple[Kind, ...] = (
         has_status=False,
         has_generation=False,
     ),
+    Kind(
+        "policy.networking.k8s.io",
+        "v1alpha2",
+        "ClusterNetworkPolicy",
+        "clusternetworkpolicies",
+        ("cnp",),
+        namespaced=False,
+    ),
     Kind(MININETES_GROUP, "v1", "Topology", "topologies", ("topo",), namespaced=False),
 )
 

@@ -36,6 +36,7 @@ class Recognised:
 
 _STORAGE = "only ConfigMap, Secret, emptyDir and downwardAPI volumes hold anything here"
 _ACCESS = "nothing here asks for permissions"
+_POLICIES = "policy.networking.k8s.io/v1alpha2"
 _WHY_KIND: Mapping[str, str] = {
     "CronJob": "nothing is started by the clock here",
     "ReplicationController": "replaced by Deployment",
@@ -43,6 +44,8 @@ _WHY_KIND: Mapping[str, str] = {
     "PersistentVolume": _STORAGE,
     "StorageClass": _STORAGE,
     "HorizontalPodAutoscaler": "replicas change by `mininetes scale` only",
+    "AdminNetworkPolicy": f"replaced by ClusterNetworkPolicy, {_POLICIES} (tier: Admin)",
+    "BaselineAdminNetworkPolicy": f"replaced by ClusterNetworkPolicy, {_POLICIES} (tier: Baseline)",
     "PodDisruptionBudget": "`mininetes drain` evicts all pods at once",
     "CustomResourceDefinition": "custom resources have no controller here",
     "Kustomization": "render it first: kustomize build DIR | mininetes apply -f -",
@@ -55,6 +58,8 @@ _WHY_GROUP: Mapping[str, str] = {
 _CUSTOM = "a custom resource: no controller here acts on it"
 _MEANINGLESS = "it has no meaning for the network"
 _BEFORE_GROUPS = frozenset({"extensions"})  # groups that Kubernetes served once
+_EXPLAINED = frozenset({"Kustomization", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"})  # custom ones
+_OUR_CUSTOM = frozenset({"ClusterNetworkPolicy"})  # stored, and not Kubernetes' own
 _BEFORE_KINDS = frozenset({"PodSecurityPolicy"})  # likewise
 
 
@@ -93,7 +98,9 @@ def _unserved(api_version: str, group: str, kind: str, versions: tuple[str, ...]
     """A kind that this version of Kubernetes does not serve under this apiVersion."""
     builtin = group in _builtin_groups() or group in _BEFORE_GROUPS
     if not builtin and "." in group and not _looks_builtin(group, versions):
-        return Recognised(Fate.IGNORED, _WHY_KIND.get(kind, _CUSTOM) if kind == "Kustomization" else _CUSTOM)
+        if kind in _OUR_CUSTOM:
+            return _no_version(api_version, kind, ())
+        return Recognised(Fate.IGNORED, _WHY_KIND[kind] if kind in _EXPLAINED else _CUSTOM)
     if kind in _BEFORE_KINDS:
         return Recognised(Fate.IGNORED, _MEANINGLESS)
     if not versions:

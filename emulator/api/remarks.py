@@ -19,6 +19,8 @@ def remarks(obj: JsonObject) -> tuple[str, ...]:
             found = (*_affinity(obj), *_hints(obj), *_strange_ranges(obj))
         case "NetworkPolicy":
             found = tuple(_idle_rules(obj))
+        case "ClusterNetworkPolicy":
+            found = tuple(_idle_names(obj))
         case _:
             return ()
     return tuple(f"{obj['kind']} {name}: {remark}" for remark in found)
@@ -30,6 +32,14 @@ def _idle_rules(policy: JsonObject) -> Iterator[str]:
         # Left out, they follow from the rules.
         if spec.get(field) and direction not in (spec.get("policyTypes") or (direction,)):
             yield f"spec.{field}: has no effect: policyTypes does not name {direction}"
+
+
+def _idle_names(policy: JsonObject) -> Iterator[str]:
+    for n, rule in enumerate((policy.get("spec") or {}).get("egress") or ()):
+        for m, peer in enumerate(rule.get("to") or ()):
+            if peer.get("domainNames"):
+                why = "has no effect: addresses of names are not watched here; networks choose hosts"
+                yield f"spec.egress[{n}].to[{m}].domainNames: {why}"
 
 
 def _affinity(service: JsonObject) -> Iterator[str]:

@@ -20,6 +20,8 @@ from emulator.api.objects import JsonObject
 
 _OURS = Path(__file__).parent / "schema"
 _REFERENCE = "#/$defs/"
+_CUSTOM = frozenset({("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy")})
+"""Kinds that are not Kubernetes' own: clusters get them as CustomResourceDefinitions."""
 
 
 class SchemaMissingError(RuntimeError):
@@ -76,7 +78,7 @@ class Shape:
 
 def shape_of(api_version: str, kind: str) -> Shape | None:
     """The schema of a kind, ours or Kubernetes'; None when neither has it. Raises SchemaMissingError."""
-    if api_version.startswith(f"{MININETES_GROUP}/"):
+    if api_version.startswith(f"{MININETES_GROUP}/") or (api_version, kind) in _CUSTOM:
         return _our_shape(kind)
     definitions, index = _kubernetes()
     name = index.get((api_version, kind))

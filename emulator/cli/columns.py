@@ -300,6 +300,15 @@ _COLUMNS: dict[str, Columns] = {
         },
         {"TYPES": lambda policy: ",".join(dig(policy, "spec", "policyTypes", default=[]))},
     ),
+    "ClusterNetworkPolicy": Columns(
+        {
+            "NAME": _name,
+            "TIER": _text("spec", "tier"),
+            "PRIORITY": lambda policy: str(dig(policy, "spec", "priority", default="")),
+            "AGE": _age,
+        },
+        {},
+    ),
     "Ingress": Columns(
         {
             "NAME": _name,

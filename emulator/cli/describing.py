@@ -12,7 +12,7 @@ from emulator.cli.columns import selector_text
 from emulator.cli.digging import dig
 from emulator.cli.listing import Query, fetch, nothing_found
 from emulator.cli.podtext import pod_status
-from emulator.cli.policytext import policy_lines
+from emulator.cli.policytext import cluster_policy_lines, policy_lines
 from emulator.cli.routing import ingress_lines, rule_lines
 from emulator.cli.servicetext import service_lines
 from emulator.cli.tables import age, pairs, render
@@ -234,6 +234,10 @@ def _policy_body(cluster: LiveCluster, policy: JsonObject) -> Iterable[str]:  # 
     return policy_lines(policy)
 
 
+def _cluster_policy_body(cluster: LiveCluster, policy: JsonObject) -> Iterable[str]:  # noqa: ARG001
+    return cluster_policy_lines(policy)
+
+
 def _plain(obj: JsonObject) -> Iterable[str]:
     for field, value in obj.items():
         if field not in ("apiVersion", "kind", "metadata"):
@@ -300,5 +304,6 @@ _BODIES: dict[str, Callable[[LiveCluster, JsonObject], Iterable[str]]] = {
     "Node": _node_body,
     "Ingress": rule_lines,
     "NetworkPolicy": _policy_body,
+    "ClusterNetworkPolicy": _cluster_policy_body,
     **dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), _nothing),
 }

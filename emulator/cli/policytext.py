@@ -1,4 +1,4 @@
-"""NetworkPolicies in words, as kubectl describes them."""
+"""NetworkPolicies in words, as kubectl describes them, and ClusterNetworkPolicies in the same manner."""
 
 from __future__ import annotations
 
@@ -67,3 +67,57 @@ def _peer(peer: JsonObject) -> Iterator[str]:
     for title, field in (("NamespaceSelector", "namespaceSelector"), ("PodSelector", "podSelector")):
         if peer.get(field) is not None:
             yield f"{title}: {selector_text(peer[field])}"
+
+
+def cluster_policy_lines(policy: JsonObject) -> Iterator[str]:
+    """The `Spec:` part of a ClusterNetworkPolicy's description; the order of rules is their order."""
+    spec = policy.get("spec") or {}
+    yield "Spec:"
+    yield f"  Tier:      {spec.get('tier', '')}"
+    yield f"  Priority:  {spec.get('priority', '')}"
+    yield "  Subject:"
+    yield from (f"    {line}" for line in _cluster_peer(spec.get("subject") or {}))
+    for field, _, word in _DIRECTIONS:
+        rules = spec.get(field) or []
+        if not rules:
+            yield f"  Not affecting {field} traffic"
+            continue
+        yield f"  {field.capitalize()} rules, the first that matches decides:"
+        for number, rule in enumerate(rules, start=1):
+            name = f" ({rule['name']})" if rule.get("name") else ""
+            yield f"    {number}. {rule.get('action', '')}{name}"
+            yield from (f"       {line}" for line in _cluster_rule(rule, word))
+
+
+def _cluster_rule(rule: JsonObject, word: str) -> Iterator[str]:
+    protocols = rule.get("protocols") or []
+    if not protocols:
+        yield "To Port: <any> (all protocols)"
+    for protocol in protocols:
+        yield f"To Port: {_cluster_port(protocol)}"
+    for peer in rule.get(_PEERS[word]) or []:
+        yield f"{word}:"
+        yield from (f"  {line}" for line in _cluster_peer(peer))
+
+
+def _cluster_port(protocol: JsonObject) -> str:
+    if protocol.get("destinationNamedPort"):
+        return str(protocol["destinationNamedPort"])
+    word, matched = next(iter(protocol.items()))
+    port = (matched or {}).get("destinationPort") or {}
+    numbers = port.get("range")
+    found = f"{numbers.get('start')}-{numbers.get('end')}" if numbers else port.get("number", "<any>")
+    return f"{found}/{word.upper()}"
+
+
+def _cluster_peer(peer: JsonObject) -> Iterator[str]:
+    pods = peer.get("pods")
+    if pods is not None:
+        yield f"NamespaceSelector: {selector_text(pods.get('namespaceSelector'))}"
+        yield f"PodSelector: {selector_text(pods.get('podSelector'))}"
+    for title, field in (("NamespaceSelector", "namespaces"), ("NodeSelector", "nodes")):
+        if peer.get(field) is not None:
+            yield f"{title}: {selector_text(peer[field])}"
+    for title, field in (("Networks", "networks"), ("DomainNames", "domainNames")):
+        if peer.get(field):
+            yield f"{title}: {', '.join(peer[field])}"

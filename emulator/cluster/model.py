@@ -160,8 +160,8 @@ class PolicyPort:
 class PolicyPeer:
     """Who is at the other end: pods that two selectors choose, or a range of addresses.
 
-    Either `block` is given, or at least one selector. `pods` None is every pod of the namespaces;
-    `namespaces` None is the policy's own namespace alone.
+    Either `block` or `nodes` is given, or at least one selector of pods. `pods` None is every pod of the
+    namespaces; `namespaces` None is the policy's own namespace alone.
     """
 
     pods: Selector | None = None
@@ -169,6 +169,8 @@ class PolicyPeer:
     block: IPNetwork | None = None
     excepts: tuple[IPNetwork, ...] = ()
     """Parts of `block` that are not meant."""
+    nodes: Selector | None = None
+    """ClusterNetworkPolicies only: the addresses of nodes with these labels, and nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,50 @@ class NetworkPolicy:
         return self.ingress if direction is Direction.INGRESS else self.egress
 
 
+class Tier(StrEnum):
+    """When a ClusterNetworkPolicy is asked: before all NetworkPolicies, or after them."""
+
+    ADMIN = "Admin"
+    BASELINE = "Baseline"
+
+
+class PolicyAction(StrEnum):
+    """What a rule of a ClusterNetworkPolicy does with the packets that it means."""
+
+    ACCEPT = "Accept"
+    DENY = "Deny"
+    PASS = "Pass"
+    """No more rules of this tier are asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPolicyRule:
+    """What becomes of traffic with any of the peers, to any of the ports."""
+
+    action: PolicyAction
+    traffic: PolicyRule
+    """Its `peers` are all that is meant: none of them is nobody."""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterNetworkPolicy:
+    """Rules about the pods of many namespaces; the first one that a packet meets decides (v1alpha2)."""
+
+    ref: Ref
+    tier: Tier
+    priority: int
+    """Lower numbers are asked first; of equal ones, the policy whose name comes first."""
+    subject: PolicyPeer
+    """The pods that it rules: a selector of namespaces, with or without one of pods."""
+    ingress: tuple[ClusterPolicyRule, ...] = ()
+    egress: tuple[ClusterPolicyRule, ...] = ()
+
+    def rules(self, direction: Direction) -> tuple[ClusterPolicyRule, ...]:
+        """Its rules about that direction, in their order."""
+        return self.ingress if direction is Direction.INGRESS else self.egress
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node's changing part; its fixed part is `Wiring.node(name)`."""
@@ -220,3 +266,5 @@ class ClusterState:
     """Labels of each namespace."""
     policies: tuple[NetworkPolicy, ...] = ()
     """In the order of namespaces and names."""
+    cluster_policies: tuple[ClusterNetworkPolicy, ...] = ()
+    """In the order of names."""

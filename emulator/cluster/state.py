@@ -9,6 +9,7 @@ from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
 from emulator.cluster import pods as podlib
+from emulator.cluster.cluster_policies import cluster_network_policies
 from emulator.cluster.ipam import port_at
 from emulator.cluster.model import (
     ClusterState,
@@ -51,6 +52,7 @@ def state_of(snapshot: Snapshot) -> ClusterState:
             for obj in snapshot.all("Namespace")
         },
         policies=tuple(network_policies(snapshot.all("NetworkPolicy"))),
+        cluster_policies=tuple(cluster_network_policies(snapshot.all("ClusterNetworkPolicy"))),
     )
 
 

@@ -10,7 +10,16 @@ from emulator.engine.pulse import Pulse
 from emulator.engine.reconciler import Reconciler
 
 WATCHED_BY_CONTROLLER = frozenset(
-    {"Topology", "Namespace", "Node", "Pod", "Service", "EndpointSlice", "NetworkPolicy"}
+    {
+        "Topology",
+        "Namespace",
+        "Node",
+        "Pod",
+        "Service",
+        "EndpointSlice",
+        "NetworkPolicy",
+        "ClusterNetworkPolicy",
+    }
 )
 """Changes of these kinds may change flow tables; readiness waits for the controller to have seen them."""
 

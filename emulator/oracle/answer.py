@@ -26,8 +26,13 @@ class Code(StrEnum):
     EGRESS_ALLOWED = "egress-allowed"
     INGRESS_ALLOWED = "ingress-allowed"
     DELIVERED = "delivered"
+    POLICY_PASSED = "policy-passed"
+    """On the way: a ClusterNetworkPolicy left it to the next tier."""
     EGRESS_ISOLATED = "egress-isolated"
     INGRESS_ISOLATED = "ingress-isolated"
+    EGRESS_DENIED = "egress-denied"
+    """A rule of a ClusterNetworkPolicy says Deny."""
+    INGRESS_DENIED = "ingress-denied"
     NO_ENDPOINTS = "no-endpoints"
     NO_LOCAL_ENDPOINT = "no-local-endpoint"
     SOURCE_RANGES = "source-ranges"
@@ -43,7 +48,7 @@ class Code(StrEnum):
     """Routes send it round until its TTL is used up."""
 
 
-_ON_THE_WAY = frozenset({Code.SERVICE, Code.HOST_PORT, Code.BALANCED, Code.MASQUERADED})
+_ON_THE_WAY = frozenset({Code.SERVICE, Code.HOST_PORT, Code.BALANCED, Code.MASQUERADED, Code.POLICY_PASSED})
 _ALLOWING = frozenset({Code.EGRESS_ALLOWED, Code.INGRESS_ALLOWED, Code.DELIVERED})
 
 

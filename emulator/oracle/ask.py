@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from emulator.cluster.model import ClusterState, Direction, Pod, Ref
+from emulator.cluster.model import ClusterState, Direction, Pod, PolicyAction, Ref, Tier
 from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import Place, PlaceKind
 from emulator.cluster.wiring import IPAddress, Mode, NodePlan, Wiring
@@ -20,6 +20,7 @@ from emulator.oracle.answer import Answer, Code, together
 from emulator.oracle.fabric import Step, arrives, ends, router_of_host, router_of_node, travel
 from emulator.oracle.packet import Entry, Packet, Question, place_of
 from emulator.oracle.policy import Judgement, Peer, judge
+from emulator.oracle.tiers import Ruling, ruling
 
 
 class UnanswerableError(LookupError):
@@ -145,16 +146,13 @@ class Oracle:
             yield from self._send(node, replace(one, masquerade=one.masquerade or leaves), entry, sender)
 
     def _send(self, node: NodePlan, packet: Packet, entry: Entry, sender: Pod | None) -> Iterator[Answer]:
-        own = frontends.own_addresses(node, packet.family)
-        if sender is not None and not packet.hairpin and packet.destination not in own:
-            judgement = self._judge(Direction.EGRESS, sender, packet.destination, packet)
-            told = _reasons(judgement, Direction.EGRESS, sender, packet, self._named(packet.destination))
-            if not judgement.passes:
-                yield Answer(
-                    Outcome.DROPPED, frozenset((Outcome.DROPPED,)), frozenset(), frozenset(), told.reasons
-                )
+        if sender is not None:
+            own = packet.destination in frontends.own_addresses(node, packet.family)
+            judged = self._judge(Direction.EGRESS, sender, packet.destination, packet, at_home=own)
+            if isinstance(judged, Answer):
+                yield judged
                 return
-            packet = told
+            packet = judged
         yield from self._route(node, packet, entry)
 
     def _route(self, node: NodePlan, packet: Packet, entry: Entry) -> Iterator[Answer]:
@@ -205,22 +203,46 @@ class Oracle:
     def _deliver(self, node: NodePlan, pod: Pod, packet: Packet, entry: Entry) -> Answer:
         """Past the pod's policies, which see the client as it is before its own node masquerades it.
 
-        Its own node may always speak to it, and so may it itself.
+        Its own node may always speak to it.
         """
-        if entry is not Entry.STACK and not packet.hairpin:
-            judgement = self._judge(Direction.INGRESS, pod, packet.source, packet)
-            packet = _reasons(judgement, Direction.INGRESS, pod, packet, self._named(packet.source))
-            if not judgement.passes:
-                dropped = Outcome.DROPPED
-                return Answer(dropped, frozenset((dropped,)), frozenset(), frozenset(), packet.reasons)
+        if entry is not Entry.STACK:
+            judged = self._judge(Direction.INGRESS, pod, packet.source, packet, at_home=False)
+            if isinstance(judged, Answer):
+                return judged
+            packet = judged
         packet = self._as_gateway(node, packet) if packet.masquerade else packet
         return arrives(packet, place_of(pod), pod.ref, packet.source)
 
     # -- policies ----------------------------------------------------------------------------------
 
-    def _judge(self, direction: Direction, pod: Pod, other: IPAddress, packet: Packet) -> Judgement:
-        peer = Peer(other, self._owners.get(other))
-        return judge(self.state, direction, pod, peer, packet.protocol, packet.port)
+    def _judge(
+        self, direction: Direction, pod: Pod, other: IPAddress, packet: Packet, *, at_home: bool
+    ) -> Packet | Answer:
+        """The packet with what the pod's policies say of it, or the end of it.
+
+        NetworkPolicies have no say between a pod and its own node (`at_home`) or itself; the tiers of
+        ClusterNetworkPolicies have.
+        """
+        question = (direction, pod, Peer(other, self._owners.get(other)), packet.protocol, packet.port)
+        named = self._named(other)
+        for tier in Tier:
+            found = ruling(self.state, tier, *question)
+            if found is not None:
+                packet = _ruled(found, direction, pod, packet, named)
+                if found.rule.action is PolicyAction.DENY:
+                    return _dropped(packet)
+                if found.rule.action is PolicyAction.ACCEPT:
+                    return packet
+            if tier is Tier.BASELINE:
+                continue
+            judgement = judge(self.state, *question)
+            if not packet.hairpin and not at_home:
+                packet = _reasons(judgement, direction, pod, packet, named)
+                if not judgement.passes:
+                    return _dropped(packet)
+            if judgement.isolating:
+                return packet
+        return packet
 
     def _named(self, address: IPAddress) -> str:
         pod = self._owners.get(address)
@@ -304,10 +326,28 @@ def _as(node: NodePlan, packet: Packet, addresses: tuple[IPAddress, ...]) -> Pac
     return replace(told, source=address)
 
 
+def _dropped(packet: Packet) -> Answer:
+    dropped = Outcome.DROPPED
+    return Answer(dropped, frozenset((dropped,)), frozenset(), frozenset(), packet.reasons)
+
+
 _CODES = {
     Direction.INGRESS: (Code.INGRESS_ALLOWED, Code.INGRESS_ISOLATED),
     Direction.EGRESS: (Code.EGRESS_ALLOWED, Code.EGRESS_ISOLATED),
 }
+_RULINGS = {
+    PolicyAction.ACCEPT: ("accepted by", Code.INGRESS_ALLOWED, Code.EGRESS_ALLOWED),
+    PolicyAction.DENY: ("denied by", Code.INGRESS_DENIED, Code.EGRESS_DENIED),
+    PolicyAction.PASS: ("passed on by", Code.POLICY_PASSED, Code.POLICY_PASSED),
+}
+
+
+def _ruled(found: Ruling, direction: Direction, pod: Pod, packet: Packet, other: str) -> Packet:
+    words, inward, outward = _RULINGS[found.rule.action]
+    code = inward if direction is Direction.INGRESS else outward
+    side = direction.value.lower()
+    sentence = f"{side} of {place_of(pod)} {words} {found.title}: {other}, {packet.told()}"
+    return packet.because(code, found.policy.ref, sentence)
 
 
 def _reasons(judgement: Judgement, direction: Direction, pod: Pod, packet: Packet, other: str) -> Packet:

@@ -83,7 +83,7 @@ def _allows(
     port: int | None,
 ) -> bool:
     peers = not rule.peers or any(_is(state, policy, one, peer) for one in rule.peers)
-    ports = not rule.ports or any(_at(one, receiver, protocol, port) for one in rule.ports)
+    ports = not rule.ports or any(at_port(one, receiver, protocol, port) for one in rule.ports)
     return peers and ports
 
 
@@ -104,7 +104,7 @@ def _is(state: ClusterState, policy: NetworkPolicy, meant: PolicyPeer, peer: Pee
     return meant.pods is None or matches_all(meant.pods, peer.pod.labels)
 
 
-def _at(meant: PolicyPort, receiver: Pod | None, protocol: Protocol | None, port: int | None) -> bool:
+def at_port(meant: PolicyPort, receiver: Pod | None, protocol: Protocol | None, port: int | None) -> bool:
     """ICMP has no ports, so a rule with ports does not mean it. Named ports are the receiving pod's."""
     if protocol is not meant.protocol or port is None:
         return False

@@ -16,6 +16,7 @@ from emulator.cluster.model import (
     Endpoint,
     LoadBalancerAddress,
     NetworkPolicy,
+    Node,
     Pod,
     PolicyPeer,
     PolicyPort,
@@ -30,6 +31,7 @@ from emulator.cluster.model import (
 from emulator.cluster.places import parse_place
 from emulator.cluster.wiring import IPAddress, Wiring
 from emulator.oracle.packet import Question
+from tests.property.cluster_policies import cluster_policies
 from tests.unit.controllers.cluster import wiring
 
 MOST_PODS = 6
@@ -219,7 +221,7 @@ class Case:
 
     def __repr__(self) -> str:
         state = self.state
-        parts = (*state.pods, *state.services, *state.policies)
+        parts = (*state.pods, *state.services, *state.policies, *state.cluster_policies)
         return "\n".join((f"topology {state.wiring.name}", *map(str, parts)))
 
 
@@ -235,6 +237,8 @@ def clusters(draw: st.DrawFn) -> Case:
             services=draw(services(plan, known)),
             namespaces=NAMESPACES,
             policies=draw(policies()),
+            nodes=tuple(Node(node.name, node.labels) for node in plan.nodes),
+            cluster_policies=draw(cluster_policies()),
         )
     )
 

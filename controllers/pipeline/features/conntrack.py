@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controllers.pipeline import fields as f
-from controllers.pipeline.actions import Ct, Goto, Move, Nat, move
+from controllers.pipeline.actions import Ct, Goto, Move, Nat, load, move
 from controllers.pipeline.fields import ct_state
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import dst, ip, match, transport
 from controllers.pipeline.owner import PIPELINE
-from controllers.pipeline.registers import FLAGS, MARK_FLAGS, MARK_SERVICE, MARK_SOURCE, SOURCE, Source
+from controllers.pipeline.registers import FLAGS, KNOWN, MARK_FLAGS, MARK_SERVICE, MARK_SOURCE, SOURCE, Source
 from controllers.pipeline.tables import (
+    ADMIN_EGRESS,
     CONNTRACK_COMMIT,
     CONNTRACK_STATE,
     CONNTRACK_ZONE,
-    EGRESS_RULE,
     NODE_PORT_MARK,
     SNAT,
     UN_SNAT,
@@ -64,17 +64,22 @@ def flows(view: NodeView) -> Iterator[Flow]:
 
 
 def _states(view: NodeView) -> Iterator[Flow]:
-    known, translated = match(ct_state("+trk-new-inv")), match(ct_state("+trk+new"), MARK_SERVICE(1))
+    known, translated = ct_state("+trk-new-inv"), match(ct_state("+trk+new"), MARK_SERVICE(1))
     yield Flow(CONNTRACK_STATE, 300, match(ct_state("+trk+inv")), (), PIPELINE, "invalid")
     for family in view.families:
         # Linux calls a reset of no connection invalid; Open vSwitch takes it for the beginning of one.
         reset = (*transport(family, Protocol.TCP), f.TCP_FLAGS(RESET, RESET), ct_state("+trk+new"))
         lone = match(reset, MARK_SOURCE(0))
         yield Flow(CONNTRACK_STATE, 250, lone, (), PIPELINE, "lone-reset")
-    yield Flow(CONNTRACK_STATE, 200, known, (Goto(EGRESS_RULE),), PIPELINE, "known-connection")
+    belongs = (load(KNOWN, 1), Goto(ADMIN_EGRESS))
+    yield Flow(CONNTRACK_STATE, 200, match(known), belongs, PIPELINE, "known-connection")
+    for family in view.families:
+        # What is said of SCTP is said of its addresses: other ports are another association.
+        sctp = match(known, transport(family, Protocol.SCTP))
+        yield Flow(CONNTRACK_STATE, 210, sctp, (Goto(ADMIN_EGRESS),), PIPELINE, "known-addresses")
     # A connection is new until it is answered: a first packet sent again was translated by the lookup
     # already. Looked up as a service again it would lose its masquerade, and the connection would hang.
-    again = (move(MARK_FLAGS, FLAGS), Goto(EGRESS_RULE))
+    again = (move(MARK_FLAGS, FLAGS), Goto(ADMIN_EGRESS))
     yield Flow(CONNTRACK_STATE, 200, translated, again, PIPELINE, "retransmitted-first-packet")
     yield Flow(
         CONNTRACK_STATE, 100, match(ct_state("+trk+new")), (Goto(NODE_PORT_MARK),), PIPELINE, "new-connection"

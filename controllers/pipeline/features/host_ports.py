@@ -24,7 +24,7 @@ from controllers.pipeline.registers import (
     SERVICE,
     TO_NODE_ADDRESS,
 )
-from controllers.pipeline.tables import EGRESS_RULE, ENDPOINT_DNAT, SERVICE_FRONTEND
+from controllers.pipeline.tables import ADMIN_EGRESS, ENDPOINT_DNAT, SERVICE_FRONTEND
 from controllers.pipeline.view import LOOPBACK, NodeView
 from emulator.cluster.host_ports import HostPort, host_ports
 from emulator.cluster.model import Pod, Protocol
@@ -68,7 +68,7 @@ def _translation(
     )
     commit = Ct(
         main_zone(view),
-        EGRESS_RULE,
+        ADMIN_EGRESS,
         nat=Nat("dst", address, (port, port)),
         commit=True,
         mark=(load(MARK_SERVICE, 1), *MARKS),

@@ -4,50 +4,45 @@ The source's node judges egress, before the route is found; the destination's no
 Both see a service's endpoint instead of its address, and a client's own address where it is not yet
 masqueraded (on the node that masquerades it), as a Linux node's FORWARD chain does.
 
-A rule with pods T, peers P and ports Q takes T + P + Q + 1 flows a family at most, not T x P x Q: each flow
-notes one condition that the packet meets, and one more lets pass who meets them all (conjunctive matches,
-ovs-fields(7)). Of a range of ports, P or Q count the masked pieces: 30 at most. Rules share flows that say
-the same. Each isolated pod has one flow more a direction, that drops the rest; it is its policy's, and its
-counter says how many packets the policy has cost.
+ClusterNetworkPolicies of the Admin tier are asked before (`cluster_network_policy`), those of the Baseline
+tier afterwards, about pods that no NetworkPolicy isolates. Known connections are not judged again, as in
+Calico and kube-router.
 
-Known connections are not judged again, as in Calico and kube-router. SCTP is, in the direction in which it
-was begun: connection tracking sees its addresses alone.
+Rules become flows as `conjunctions` says, and share flows that say the same. Each isolated pod has one flow
+more a direction, that drops the rest; it is its policy's, and its counter says how many packets the policy
+has cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
-from zlib import crc32
 
+from controllers.pipeline import conjunctions
 from controllers.pipeline import fields as f
 from controllers.pipeline.actions import Action, Conjunction, Goto
-from controllers.pipeline.fields import Term, ct_state
 from controllers.pipeline.flow import Flow
-from controllers.pipeline.match import Match, dst, ip, match, src, to_ports, transport
+from controllers.pipeline.match import Match, dst, match
 from controllers.pipeline.owner import PIPELINE
-from controllers.pipeline.policies import Allowance, Isolation, NodePolicies, Place, Ports
-from controllers.pipeline.registers import HAIRPIN, OUT_PORT, SOURCE, Source
+from controllers.pipeline.policies import Allowance, Isolation, NodePolicies
+from controllers.pipeline.registers import HAIRPIN, SOURCE, Source
 from controllers.pipeline.tables import (
-    CONNTRACK_COMMIT,
+    BASELINE_EGRESS,
+    BASELINE_INGRESS,
     EGRESS_DEFAULT_RULE,
     EGRESS_RULE,
     INGRESS_DEFAULT_RULE,
     INGRESS_RULE,
     L3_FORWARDING,
+    SCTP_QUESTION,
     Stage,
 )
 from controllers.pipeline.view import NodeView
-from emulator.cluster.model import Direction, Protocol, Ref
+from emulator.cluster.model import Direction, Ref
 
-EXEMPT, ALLOWED, CONDITION = 300, 210, 200
-"""Priorities: what no policy can forbid; a rule of one condition; a rule of several."""
-
-_CONJUNCTIONS = 0x7FFFFFFF
-_ICMP = {4: 1, 6: 58}
-_PORT_BITS = 16
+OWN_NODE, EXEMPT, ALLOWED, CONDITION = 310, 300, 210, 200
+"""Priorities: a pod's own node speaks; what no policy can forbid; a rule of one condition; a rule of several."""
 
 
 class _Side(NamedTuple):
@@ -55,39 +50,29 @@ class _Side(NamedTuple):
 
     rules: Stage
     default: Stage
+    baseline: Stage
     onward: Stage
 
 
 _SIDES = {
-    Direction.EGRESS: _Side(EGRESS_RULE, EGRESS_DEFAULT_RULE, L3_FORWARDING),
-    Direction.INGRESS: _Side(INGRESS_RULE, INGRESS_DEFAULT_RULE, CONNTRACK_COMMIT),
+    Direction.EGRESS: _Side(EGRESS_RULE, EGRESS_DEFAULT_RULE, BASELINE_EGRESS, L3_FORWARDING),
+    Direction.INGRESS: _Side(INGRESS_RULE, INGRESS_DEFAULT_RULE, BASELINE_INGRESS, SCTP_QUESTION),
 }
 
 
 def flows(view: NodeView) -> Iterator[Flow]:
     """What holds whatever the policies are."""
     for side in _SIDES.values():
-        passes = (Goto(side.onward),)
-        for condition, name in _exempt(view):
-            yield Flow(side.rules, EXEMPT, condition, passes, PIPELINE, name)
+        beyond = (Goto(side.baseline),)
+        yield Flow(side.rules, EXEMPT, match(HAIRPIN(1)), beyond, PIPELINE, "to-itself")
         yield Flow(side.rules, 0, match(), (Goto(side.default),), PIPELINE, "not-allowed-by-a-rule")
-        yield Flow(side.default, 0, match(), passes, PIPELINE, "not-isolated")
+        yield Flow(side.default, 0, match(), beyond, PIPELINE, "not-isolated")
     for family in view.families:
         for address in view.addresses(family):
             own = match(dst(address))
-            yield Flow(EGRESS_RULE, EXEMPT, own, (Goto(L3_FORWARDING),), view.ref, "to-the-node")
+            yield Flow(EGRESS_RULE, EXEMPT, own, (Goto(BASELINE_EGRESS),), view.ref, "to-the-node")
     own = match(SOURCE(Source.HOST))
-    yield Flow(INGRESS_RULE, EXEMPT, own, (Goto(CONNTRACK_COMMIT),), PIPELINE, "from-the-node")
-
-
-def _exempt(view: NodeView) -> Iterator[tuple[Match, str]]:
-    known = ct_state("+trk-new")
-    yield match(ct_state("+trk-new+rpl")), "answer"
-    yield match(HAIRPIN(1)), "to-itself"
-    for family in view.families:
-        yield match(known, transport(family, Protocol.TCP)), "known-connection"
-        yield match(known, transport(family, Protocol.UDP)), "known-connection"
-        yield match(known, ip(family), f.IP_PROTO(_ICMP[family])), "known-connection"
+    yield Flow(INGRESS_RULE, OWN_NODE, own, (Goto(SCTP_QUESTION),), PIPELINE, "from-the-node")
 
 
 def policy_flows(view: NodeView, policies: NodePolicies) -> Iterator[Flow]:
@@ -103,7 +88,7 @@ def _isolation(isolation: Isolation) -> Flow:
     """A drop is the policy's, of several the first one's; the name tells how many there are."""
     side, several = _SIDES[isolation.direction], len(isolation.policies)
     name = "isolated" if several == 1 else f"isolated-by-{several}"
-    condition = match(_target(isolation.direction, isolation.target))
+    condition = match(conjunctions.target(isolation.direction, isolation.target))
     return Flow(side.default, ALLOWED, condition, (), isolation.policies[0], name)
 
 
@@ -122,14 +107,14 @@ def _rules(view: NodeView, direction: Direction, rules: Iterable[Allowance]) -> 
     shared: dict[Match, _Condition] = {}
     taken: set[int] = set()
     for rule in rules:
-        clauses = _clauses(view, rule)
+        clauses = conjunctions.clauses(view, rule)
         if not all(clauses):
             continue
         if len(clauses) == 1:
             for condition in clauses[0]:
                 plain.setdefault(condition, rule.policy)
             continue
-        number = _number(rule, taken)
+        number = conjunctions.number(rule, taken)
         for place, clause in enumerate(clauses, start=1):
             meets = Conjunction(number, place, len(clauses))
             for condition in clause:
@@ -140,53 +125,3 @@ def _rules(view: NodeView, direction: Direction, rules: Iterable[Allowance]) -> 
         yield Flow(side.rules, ALLOWED, condition, passes, owner, "allowed")
     for condition, found in shared.items():
         yield Flow(side.rules, CONDITION, condition, tuple(found.meets), found.owner, "condition")
-
-
-def _number(rule: Allowance, taken: set[int]) -> int:
-    """A conjunction's id: the same as long as the rule lives, whatever other rules come and go."""
-    number = crc32(repr((rule.policy, rule.rule, rule.ports, rule.peers is None)).encode()) & _CONJUNCTIONS
-    while number in taken or not number:
-        number = (number + 1) & _CONJUNCTIONS
-    taken.add(number)
-    return number
-
-
-def _clauses(view: NodeView, rule: Allowance) -> list[list[Match]]:
-    """The rule's conditions, each as the matches any of which meets it."""
-    clauses = [[match(_target(rule.direction, target)) for target in rule.targets]]
-    if rule.peers is not None:
-        peers = (peer for peer in rule.peers if peer.version in view.families)
-        clauses.append([_peer(rule.direction, peer) for peer in peers])
-    if rule.ports is not None:
-        found = (match(terms) for ports in rule.ports for terms in _ports(view, ports))
-        clauses.append(list(dict.fromkeys(found)))
-    return clauses
-
-
-def _target(direction: Direction, ofport: int) -> Term:
-    return f.IN_PORT(ofport) if direction is Direction.EGRESS else OUT_PORT(ofport)
-
-
-@lru_cache(maxsize=1 << 16)
-def _peer(direction: Direction, place: Place) -> Match:
-    """Many rules name the same pods."""
-    return match(dst(place) if direction is Direction.EGRESS else src(place))
-
-
-def _ports(view: NodeView, ports: Ports) -> Iterator[tuple[Term, ...]]:
-    for family in view.families:
-        if ports.first is None or ports.last is None:
-            yield transport(family, ports.protocol)
-        else:
-            for value, mask in masked(ports.first, ports.last):
-                yield to_ports(family, ports.protocol, value, mask)
-
-
-def masked(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """The ports `first..last` as values and masks: the fewest that are exactly these, 30 at most."""
-    while first <= last:
-        width = (first & -first).bit_length() - 1 if first else _PORT_BITS
-        while first + (1 << width) - 1 > last:
-            width -= 1
-        yield first, (1 << _PORT_BITS) - (1 << width)
-        first += 1 << width

@@ -20,7 +20,7 @@ from controllers.pipeline.fields import Term, ct_state
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import dst, match, src, transport
 from controllers.pipeline.registers import FLAGS, MARK_FLAGS, MARK_SERVICE, MARK_SERVICE_ID
-from controllers.pipeline.tables import CONNTRACK_STATE, EGRESS_RULE
+from controllers.pipeline.tables import ADMIN_EGRESS, CONNTRACK_STATE
 from controllers.pipeline.view import NodeView, of_family
 from emulator.cluster.model import Endpoint, Protocol, Service, ServicePort
 from emulator.cluster.wiring import IPAddress
@@ -61,9 +61,9 @@ def _questions(
         if number != target:
             again, known = match(asked, ct_state("+trk+new")), match(asked, ct_state("+trk-new-inv-rpl"))
             write_port = write(f.SCTP_DST, target)
-            first = (write_port, move(MARK_FLAGS, FLAGS), Goto(EGRESS_RULE))
+            first = (write_port, move(MARK_FLAGS, FLAGS), Goto(ADMIN_EGRESS))
             yield Flow(CONNTRACK_STATE, 250, again, first, service.ref, "sctp-retransmitted-first-packet")
-            later = (write_port, Goto(EGRESS_RULE))
+            later = (write_port, Goto(ADMIN_EGRESS))
             yield Flow(CONNTRACK_STATE, 250, known, later, service.ref, "sctp-question")
 
 
@@ -77,10 +77,10 @@ def _answers(
             frontends.setdefault(endpoint.port, port)
     for target, port in frontends.items():
         answer = (*ours, ct_state("+trk-inv+rpl"), f.SCTP_SRC(target))
-        own = (write(f.SCTP_SRC, port.port), Goto(EGRESS_RULE))
+        own = (write(f.SCTP_SRC, port.port), Goto(ADMIN_EGRESS))
         yield Flow(CONNTRACK_STATE, 250, match(answer), own, service.ref, "sctp-answer")
         if port.node_port is not None:
-            knocked = (write(f.SCTP_SRC, port.node_port), Goto(EGRESS_RULE))
+            knocked = (write(f.SCTP_SRC, port.node_port), Goto(ADMIN_EGRESS))
             for address in view.addresses(family):
                 from_node = match(answer, src(address))
                 yield Flow(CONNTRACK_STATE, 260, from_node, knocked, service.ref, "sctp-node-port-answer")

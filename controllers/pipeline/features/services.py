@@ -34,7 +34,7 @@ from controllers.pipeline.registers import (
     Source,
 )
 from controllers.pipeline.tables import (
-    EGRESS_RULE,
+    ADMIN_EGRESS,
     ENDPOINT_DNAT,
     SERVICE_ENDPOINT,
     SERVICE_FRONTEND,
@@ -51,7 +51,7 @@ MASQUERADED: tuple[Action, ...] = (load(MASQUERADE, 1),)
 
 def flows(_view: NodeView) -> Iterator[Flow]:
     """What is for no service."""
-    yield Flow(SERVICE_FRONTEND, 0, match(), (Goto(EGRESS_RULE),), PIPELINE, "no-service")
+    yield Flow(SERVICE_FRONTEND, 0, match(), (Goto(ADMIN_EGRESS),), PIPELINE, "no-service")
 
 
 def service_flows(view: NodeView, service: Service) -> Iterator[Flow]:
@@ -126,7 +126,7 @@ def _translation(view: NodeView, service: Service, port: ServicePort, endpoint: 
     )
     commit = Ct(
         main_zone(view),
-        EGRESS_RULE,
+        ADMIN_EGRESS,
         nat=Nat("dst", endpoint.address, (endpoint.port, endpoint.port)),
         commit=True,
         mark=(load(MARK_SERVICE, 1), *MARKS, move(SERVICE, MARK_SERVICE_ID)),

@@ -16,7 +16,7 @@ from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import dst, ip, match
 from controllers.pipeline.owner import PIPELINE
 from controllers.pipeline.registers import OUT_PORT, SOURCE, Punt, Source
-from controllers.pipeline.tables import INGRESS_RULE, L3_DEC_TTL, TTL_GUARD, UN_SNAT, Stage
+from controllers.pipeline.tables import ADMIN_INGRESS, L3_DEC_TTL, TTL_GUARD, UN_SNAT, Stage
 from controllers.pipeline.view import NodeView
 from emulator.cluster.wiring import HOST_OFPORT
 
@@ -37,10 +37,10 @@ def node_flows(view: NodeView) -> Iterator[Flow]:
     yield from expiry(view.families)
     yield Flow(TTL_GUARD, 0, match(), onward, PIPELINE, "ttl-left")
 
-    routed = (Goto(INGRESS_RULE),)
+    routed = (Goto(ADMIN_INGRESS),)
     yield Flow(L3_DEC_TTL, 220, match(SOURCE(Source.HOST)), routed, PIPELINE, "from-the-stack")
     yield Flow(L3_DEC_TTL, 210, match(OUT_PORT(HOST_OFPORT)), routed, PIPELINE, "to-the-stack")
-    yield from decrement(view.families, INGRESS_RULE)
+    yield from decrement(view.families, ADMIN_INGRESS)
 
 
 def expiry(families: Iterable[int]) -> Iterator[Flow]:

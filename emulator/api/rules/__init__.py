@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from emulator.api.findings import Finding
 from emulator.api.objects import JsonObject
 from emulator.api.rules.addresses import ip_address_findings, service_cidr_findings
+from emulator.api.rules.cluster_policies import cluster_network_policy_findings
 from emulator.api.rules.config import config_map_findings, node_findings, secret_findings
 from emulator.api.rules.endpoints import endpoint_slice_findings, endpoints_findings
 from emulator.api.rules.ingresses import ingress_class_findings, ingress_findings
@@ -28,6 +29,7 @@ from emulator.api.rules.workloads import (
 Rule = Callable[[JsonObject], list[Finding]]
 
 RULES: Mapping[str, Rule] = {
+    "ClusterNetworkPolicy": cluster_network_policy_findings,
     "ConfigMap": config_map_findings,
     "DaemonSet": daemon_set_findings,
     "Deployment": deployment_findings,

@@ -212,6 +212,26 @@ spec:
     ports: [{port: 5432}, {port: sql}, {port: 8000, endPort: 8010, protocol: UDP}, {protocol: SCTP}]
   egress: [{}]
 ---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: fence}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {namespaces: {matchLabels: {tenant: a}}}
+  ingress:
+  - name: tenants
+    action: Deny
+    from:
+    - {pods: {podSelector: {matchLabels: {app: web}}, namespaceSelector: {}}}
+    - {namespaces: {matchExpressions: [{key: tenant, operator: NotIn, values: [a]}]}}
+    protocols: [{tcp: {destinationPort: {number: 80}}}, {destinationNamedPort: http}]
+  egress:
+  - {action: Pass, to: [{namespaces: {}}]}
+  - action: Accept
+    to: [{networks: [192.0.2.0/24, "2001:db8::/32"]}, {nodes: {}}]
+    protocols: [{sctp: {destinationPort: {range: {start: 9000, end: 9010}}}}]
+---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: front, namespace: shop}

@@ -10,15 +10,20 @@ from pathlib import Path
 
 import yaml
 
+from emulator.api.selectors import Operator, Requirement
 from emulator.cluster.ipam import pod_port
 from emulator.cluster.model import (
+    ClusterNetworkPolicy,
+    ClusterPolicyRule,
     ClusterState,
     ContainerPort,
     Direction,
     Endpoint,
     LoadBalancerAddress,
     NetworkPolicy,
+    Node,
     Pod,
+    PolicyAction,
     PolicyPeer,
     PolicyPort,
     PolicyRule,
@@ -27,6 +32,7 @@ from emulator.cluster.model import (
     Service,
     ServicePort,
     ServiceType,
+    Tier,
     TrafficPolicy,
 )
 from emulator.cluster.plan import wire
@@ -48,10 +54,10 @@ HOST_PORTS = (
 
 GUARD = NetworkPolicy(
     Ref("NetworkPolicy", "shop", "guard"),
-    pods=(),
+    pods=(Requirement("free", Operator.DOES_NOT_EXIST),),
     directions=frozenset(Direction),
     ingress=(
-        PolicyRule((PolicyPeer(pods=()),), (PolicyPort(Protocol.TCP, "http"), PolicyPort(Protocol.SCTP, 9))),
+        PolicyRule((PolicyPeer(pods=()),), (PolicyPort(Protocol.TCP, 8080), PolicyPort(Protocol.SCTP, 9))),
         PolicyRule((), (PolicyPort(Protocol.UDP, 5350, 5353),)),
     ),
     egress=(
@@ -60,7 +66,37 @@ GUARD = NetworkPolicy(
         PolicyRule((PolicyPeer(block=ip_network("fd00::/8")),), (PolicyPort(Protocol.SCTP, 9),)),
     ),
 )
-"""A policy for every pod."""
+"""A policy for every pod that is not free."""
+
+
+_SHOP = (PolicyPeer(namespaces=()),)
+FENCES = tuple(
+    ClusterNetworkPolicy(
+        Ref("ClusterNetworkPolicy", "", name),
+        tier,
+        10,
+        PolicyPeer(namespaces=()),
+        ingress=(
+            ClusterPolicyRule(
+                action,
+                PolicyRule(_SHOP, (PolicyPort(Protocol.TCP, 22), *(PolicyPort(one, 53) for one in Protocol))),
+            ),
+        ),
+        egress=(
+            ClusterPolicyRule(action, PolicyRule((PolicyPeer(nodes=()),), (PolicyPort(Protocol.SCTP, 9),))),
+            ClusterPolicyRule(PolicyAction.PASS, PolicyRule(_SHOP, (PolicyPort(Protocol.UDP, 53),))),
+            ClusterPolicyRule(
+                PolicyAction.ACCEPT,
+                PolicyRule((PolicyPeer(block=ip_network("192.0.2.0/24")),), (PolicyPort(Protocol.TCP, 80),)),
+            ),
+        ),
+    )
+    for name, tier, action in (
+        ("fence", Tier.ADMIN, PolicyAction.DENY),
+        ("floor", Tier.BASELINE, PolicyAction.ACCEPT),
+    )
+)
+"""One of each tier, for every pod."""
 
 
 @cache
@@ -148,11 +184,13 @@ def state(topology: str) -> ClusterState:
     plan = wiring(topology)
     nodes = [node.name for node in plan.nodes]
     web = [pod(plan, f"web-{number}", node, 2) for number, node in enumerate(nodes[:3])]
-    client = replace(pod(plan, "client", nodes[0], 3), container_ports=HOST_PORTS)
+    client = replace(pod(plan, "client", nodes[0], 3), container_ports=HOST_PORTS, labels={"free": "yes"})
     return ClusterState(
         wiring=plan,
+        nodes=tuple(Node(node.name, node.labels) for node in plan.nodes),
         pods=(client, *web),
         policies=(GUARD,),
+        cluster_policies=FENCES,
         services=(
             service("web", 20, endpoints(web), node_port=30080),
             service("local", 21, endpoints(web[-1:]), node_port=30081, external=TrafficPolicy.LOCAL),

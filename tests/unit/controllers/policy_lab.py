@@ -8,11 +8,15 @@ from dataclasses import replace
 from controllers.pipeline import fields as f
 from controllers.pipeline.actions import Conjunction, Goto
 from controllers.pipeline.compile import compile_cluster
-from controllers.pipeline.fields import Term, ct_state
+from controllers.pipeline.fields import Term
 from controllers.pipeline.flow import Flow, FlowProgram
 from controllers.pipeline.match import Match, dst, match, src, to_port
 from controllers.pipeline.registers import OUT_PORT, SOURCE, Source
 from controllers.pipeline.tables import (
+    ADMIN_EGRESS,
+    ADMIN_INGRESS,
+    BASELINE_EGRESS,
+    BASELINE_INGRESS,
     EGRESS_DEFAULT_RULE,
     EGRESS_RULE,
     INGRESS_DEFAULT_RULE,
@@ -37,8 +41,8 @@ TCP, UDP, SCTP = Protocol
 PLAN = wiring("three-node")
 ANYBODY = PolicyRule()
 _STAGES = {
-    Direction.EGRESS: (EGRESS_RULE, EGRESS_DEFAULT_RULE),
-    Direction.INGRESS: (INGRESS_RULE, INGRESS_DEFAULT_RULE),
+    Direction.EGRESS: (ADMIN_EGRESS, EGRESS_RULE, EGRESS_DEFAULT_RULE, BASELINE_EGRESS),
+    Direction.INGRESS: (ADMIN_INGRESS, INGRESS_RULE, INGRESS_DEFAULT_RULE, BASELINE_INGRESS),
 }
 
 
@@ -114,27 +118,30 @@ def decide(flows: list[Flow], stage: Stage, packet: Match) -> Flow:
 def verdict(state: ClusterState, direction: Direction, at: Pod, packet: Match) -> Flow:
     """The flow that has the last word at one end."""
     flows = list(program(state, at.node))
-    rules, default = _STAGES[direction]
-    found = decide(flows, rules, packet)
-    (following,) = found.actions
-    assert isinstance(following, Goto)
-    return decide(flows, default, packet) if following.stage is default else found
+    stages = _STAGES[direction]
+    found = decide(flows, stages[0], packet)
+    while found.actions:
+        (following,) = found.actions
+        assert isinstance(following, Goto)
+        if following.stage not in stages:
+            break
+        found = decide(flows, following.stage, packet)
+    return found
 
 
 def question(one: Pod, other: Pod, what: tuple[Term, ...], direction: Direction, *more: Term) -> Match:
-    """The first packet of a connection."""
+    """The first packet of a connection, unless `more` says otherwise."""
     assert one.port is not None
     assert other.port is not None
     family = 4 if Term(f.ETH_TYPE, 0x0800, 0xFFFF) in what else 6
     source, destination = (
         next(address for address in end.addresses if address.version == family) for end in (one, other)
     )
-    state = more or (ct_state("+trk+new"),)
     if direction is Direction.EGRESS:
         way: tuple[Term, ...] = (f.IN_PORT(one.port.ofport), SOURCE(Source.POD), *dst(destination))
     else:
         way = (OUT_PORT(other.port.ofport), SOURCE(Source.TUNNEL), *src(source))
-    return match(way, what, *state)
+    return match(way, what, *more)
 
 
 def passes(

@@ -14,7 +14,7 @@ from .cluster import endpoints, pod, service, state, wiring
 
 def unguarded(topology: str) -> ClusterState:
     """Without policies: they have to know of every pod."""
-    return replace(state(topology), policies=())
+    return replace(state(topology), policies=(), cluster_policies=())
 
 
 def test_nothing_changes_when_nothing_changed() -> None:

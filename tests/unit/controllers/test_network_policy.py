@@ -11,13 +11,15 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from controllers.pipeline import fields as f
+from controllers.pipeline.actions import load
 from controllers.pipeline.compile import Compiler, compile_cluster
+from controllers.pipeline.conjunctions import masked
 from controllers.pipeline.diff import diff
-from controllers.pipeline.features.network_policy import masked
 from controllers.pipeline.fields import Field, Term, ct_state
 from controllers.pipeline.match import dst, match, src, to_port, transport
-from controllers.pipeline.registers import HAIRPIN, OUT_PORT, SOURCE, Source
+from controllers.pipeline.registers import HAIRPIN, KNOWN, OUT_PORT, SOURCE, Source
 from controllers.pipeline.tables import (
+    CONNTRACK_STATE,
     EGRESS_DEFAULT_RULE,
     INGRESS_DEFAULT_RULE,
 )
@@ -50,6 +52,7 @@ from .policy_lab import (
     a_pod,
     clients,
     cluster,
+    decide,
     label,
     meets,
     passes,
@@ -222,12 +225,17 @@ def ends(*more: Term) -> list[bool]:
 
 def test_known_connections_and_answers_pass() -> None:
     assert ends() == [False] * 3
-    assert ends(ct_state("+trk+est-new-rpl")) == [True, True, False], "SCTP's ports are not tracked"
-    assert ends(ct_state("+trk+est-new+rpl")) == [True] * 3
+    assert ends(KNOWN(1)) == [True] * 3
+    flows = [flow for flow in program(LOCKED, "worker-1") if flow.stage is CONNTRACK_STATE]
+    for state in (ct_state("+trk+est-new-rpl"), ct_state("+trk+est-new+rpl")):
+        met = [decide(flows, CONNTRACK_STATE, match(transport(4, one), state)) for one in Protocol]
+        assert [load(KNOWN, 1) in flow.actions for flow in met] == [True, True, False], (
+            "what is known of SCTP is known of its addresses"
+        )
 
 
 def test_a_pod_reaches_itself_through_a_service() -> None:
-    assert passes(LOCKED, XA, XA, 80, TCP, ct_state("+trk+new"), HAIRPIN(1))
+    assert passes(LOCKED, XA, XA, 80, TCP, HAIRPIN(1))
 
 
 def test_a_pod_and_its_own_node_reach_each_other() -> None:
@@ -235,12 +243,10 @@ def test_a_pod_and_its_own_node_reach_each_other() -> None:
     assert XA.port is not None
     for addresses, expected in ((node.addresses, True), (other.addresses, False)):
         for address in addresses:
-            packet = match(
-                f.IN_PORT(XA.port.ofport), SOURCE(Source.POD), dst(address.ip), ct_state("+trk+new")
-            )
+            packet = match(f.IN_PORT(XA.port.ofport), SOURCE(Source.POD), dst(address.ip))
             assert bool(verdict(LOCKED, Direction.EGRESS, XA, packet).actions) == expected
     for source, expected in ((Source.HOST, True), (Source.TUNNEL, False), (Source.UPLINK, False)):
-        packet = match(SOURCE(source), OUT_PORT(XA.port.ofport), ct_state("+trk+new"))
+        packet = match(SOURCE(source), OUT_PORT(XA.port.ofport))
         assert bool(verdict(LOCKED, Direction.INGRESS, XA, packet).actions) == expected
 
 
