@@ -38,7 +38,7 @@ _pods = st.sampled_from(((), *(_in("app", one) for one in "abc")))
 _namespaces = st.sampled_from(
     ((), _in("team", "red"), _in("team", "blue"), (Requirement("team", Operator.NOT_IN, ("red",)),))
 )
-_nodes = st.sampled_from(((), _in("kubernetes.io/hostname", "worker-1")))
+_nodes = st.sampled_from(((), _in("name", "worker-1")))
 _chosen = st.one_of(
     st.builds(PolicyPeer, namespaces=_namespaces), st.builds(PolicyPeer, pods=_pods, namespaces=_namespaces)
 )

@@ -237,7 +237,7 @@ def clusters(draw: st.DrawFn) -> Case:
             services=draw(services(plan, known)),
             namespaces=NAMESPACES,
             policies=draw(policies()),
-            nodes=tuple(Node(node.name, node.labels) for node in plan.nodes),
+            nodes=tuple(Node(node.name, {"name": node.name}) for node in plan.nodes),
             cluster_policies=draw(cluster_policies()),
         )
     )

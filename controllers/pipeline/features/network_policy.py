@@ -42,7 +42,7 @@ from controllers.pipeline.view import NodeView
 from emulator.cluster.model import Direction, Ref
 
 OWN_NODE, EXEMPT, ALLOWED, CONDITION = 310, 300, 210, 200
-"""Priorities: a pod's own node speaks; what no policy can forbid; a rule of one condition; a rule of several."""
+"""Priorities: a pod's own node speaks; a pod's own business; a rule of one condition; a rule of several."""
 
 
 class _Side(NamedTuple):

@@ -2,8 +2,7 @@
 
 Reads a JSON request a line and answers each with a JSON line. The first one names the pods:
 `{"x/a": {"netns": path, "4": address, "6": address}}`. `{"warm": true}` opens a channel between every two
-pods, which has to be allowed; `{"protocol": "tcp", "ports": [80, 81], "ways": "all"}` probes, and tells who
-was reached; `"there"` and `"back"` are the halves of all pairs.
+pods, which has to be allowed; `{"protocol": "tcp", "ports": [80, 81]}` probes, and tells who was reached.
 
 No verdict waits for time to pass. What has not arrived when later datagrams of the channels have come back
 does not arrive: connections that are known are not judged by policies, and wires keep the order of packets.
@@ -158,16 +157,15 @@ class Prober:
         if open_:
             self.reached.add(way)
 
-    def sweep(self, protocol: str, ports: Iterable[int], ways: str) -> list[Reached]:
+    def sweep(self, protocol: str, ports: Iterable[int]) -> list[Reached]:
         self.reached.clear()
         clients: list[socket.socket] = []
         for one, other, family in self.pairs():
-            if ways in ("all", "there" if one.name < other.name else "back"):
-                for port in ports:
-                    if protocol == "sctp":
-                        _init(one, other.addresses[family], family, port)
-                    else:
-                        clients.append(self.ask(protocol, one, other, family, port))
+            for port in ports:
+                if protocol == "sctp":
+                    _init(one, other.addresses[family], family, port)
+                else:
+                    clients.append(self.ask(protocol, one, other, family, port))
         self.channels()
         self.channels()
         while self.poll(0):
@@ -216,7 +214,7 @@ def main() -> None:
                 prober.channels()
                 answer: Any = []
             else:
-                answer = prober.sweep(request["protocol"], request["ports"], request["ways"])
+                answer = prober.sweep(request["protocol"], request["ports"])
         except (OSError, TimeoutError) as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)
