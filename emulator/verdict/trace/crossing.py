@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from controllers.pipeline.registers import Punt
+from controllers.pipeline.registers import KNOWN, Punt
 from controllers.pipeline.tables import CONNTRACK_STATE, CONNTRACK_ZONE, LOCAL_DELIVERY
 from emulator.cluster.model import Ref
 from emulator.cluster.outcome import Outcome
@@ -133,7 +133,7 @@ class Crosser:
         answered = next((one for one in known if packet.ends == one.after.turned()), None)
         if self.direction is Direction.REPLY and answered is not None:
             return (yield from self._cross_back(entry, packet, answered))
-        parts = yield from _trace(entry, packet, NEW)
+        parts = yield from _trace(entry, packet, NEW, "")
         crossing = self._read(entry, packet, parts)
         if self.direction is Direction.FORWARD:
             owner = next((hop.owner for hop in crossing.hops if "⇒" in hop.action), None)
@@ -143,7 +143,7 @@ class Crosser:
 
     def _cross_back(self, entry: Entry, packet: Packet, passage: Passage) -> Talk[Crossing]:
         """An answer: its translations are the first packet's, undone."""
-        parts = yield from _trace(entry, packet, ANSWER, passage.mark)
+        parts = yield from _trace(entry, packet, ANSWER, _belongs(packet, passage))
         looked_up = self._read(entry, packet, parts)
         if passage.before == passage.after:
             return looked_up
@@ -154,7 +154,7 @@ class Crosser:
         # answers with a Service's address would be a spoofer.
         ends = passage.before.turned()
         known = replace(packet, destination=ends.destination, destination_port=ends.destination_port)
-        known_parts = yield from _trace(entry, known, ANSWER, passage.mark)
+        known_parts = yield from _trace(entry, known, ANSWER, _belongs(known, passage))
         rest = self._read(entry, known, known_parts)
         upto = tuple(
             hop for hop in looked_up.hops if hop.table is not None and hop.table <= CONNTRACK_STATE.number
@@ -204,9 +204,14 @@ class Crosser:
         return Leg(place, bridge.name, self.atlas.port_name(bridge, ofport), enters, packet, self.direction)
 
 
-def _trace(entry: Entry, packet: Packet, states: tuple[str, ...], mark: str = "") -> Talk[tuple[Part, ...]]:
-    marked = f",ct_mark={mark}" if mark else ""
-    return parse((yield entry.bridge.name, packet.to_flow(entry.ofport) + marked, states))
+def _trace(entry: Entry, packet: Packet, states: tuple[str, ...], state: str) -> Talk[tuple[Part, ...]]:
+    return parse((yield entry.bridge.name, packet.to_flow(entry.ofport) + state, states))
+
+
+def _belongs(answer: Packet, passage: Passage) -> str:
+    """What the switch would know of an answer to the packet that has passed: a trace teaches it nothing."""
+    marked = f",ct_mark={passage.mark}" if passage.mark else ""
+    return marked + (f",reg0={KNOWN.mask:#x}" if answer.protocol == "sctp" else "")
 
 
 def _mark(parts: tuple[Part, ...]) -> str:
