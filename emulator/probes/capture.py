@@ -108,7 +108,7 @@ class Tap:
         """Drain and stop. The socket itself is closed behind the caller's back: the kernel takes 10 ms."""
         self._loop.remove_reader(self._socket.fileno())
         self.drain()
-        self.lost = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+        self.lost = losses(self._socket)
         threading.Thread(target=self._socket.close, name="close-tap", daemon=True).start()
 
     def _read(self, most: int | None) -> None:
@@ -126,6 +126,12 @@ class Tap:
             self._receive(Record(self.site.place, interface, direction, stamp, frame, hardware, length))
             if most is not None:
                 most -= 1
+
+
+def losses(sock: socket.socket) -> int:
+    """Packets that a capture has lost since it was asked last, because its queue was full."""
+    found: int = struct.unpack("=II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1]
+    return found
 
 
 def packet_socket(interface: str, program: bpf.Program) -> socket.socket:

@@ -13,7 +13,9 @@ has been seen:
 That holds because one thread of Open vSwitch's userspace datapath serves all ports in turn, misses of its
 flow tables included: a marker is a later turn than the probes behind which it was sent.
 
-A probe that was seen to leave before 1 and is not in the destination's capture at 3 is lost. Where a marker
+A probe that was seen to leave before 1 and is not in the destination's capture at 3 is lost, as long as that
+capture has lost nothing itself, which the kernel counts, and no queue on the way was full, which is why one
+sweep runs at a time and sends few packets at once; what seems lost is sent a second time. Where a marker
 does not come (no IPv4 address, a node or an outside host as an end, a link that loses packets) there is no
 early verdict, and the time is waited out. Packets that arrive after all, as over a link that reorders, still
 change an early verdict until the sweep ends.

@@ -33,11 +33,18 @@ class Watch:
     end: End
     tap: socket.socket
     proven: bool = False
+    lost: int = 0
+    """Packets that came and were not seen: the queue was full."""
     arrived: set[tuple[int, object]] = field(default_factory=set)
     echoes: set[object] = field(default_factory=set)
     arp: Counter[tuple[Sort, bytes]] = field(default_factory=Counter)
     shots: dict[tuple[int, int, tuple[bytes, int]], Shot] = field(default_factory=dict)
     """Probes from here, by protocol, source port and where they go."""
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether what it has not seen was not there."""
+        return self.proven and not self.lost
 
 
 def note(watch: Watch, seen: Glimpse, *, is_outgoing: bool) -> None:

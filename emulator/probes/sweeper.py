@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from os import strerror, urandom
 
 from emulator.probes import bpf
-from emulator.probes.capture import packet_socket
+from emulator.probes.capture import losses, packet_socket
 from emulator.probes.glimpse import (
     MARK,
     glimpse,
@@ -40,6 +40,8 @@ from emulator.probes.swept import (
 
 _BURST = 192
 """Probes under way at once: no queue on the way, which hold 200 small packets or more, can overflow."""
+_FEW = 8
+"""Of those that a server did not get round to."""
 _SNAP = 128
 _BREATH = 0.004
 """Seconds that answers are given before markers are sent."""
@@ -95,7 +97,8 @@ class _Sweeper:
     def run(self, asks: Sequence[Ask], timeout: float) -> list[Verdict]:
         """Probe in bursts; those without a verdict after theirs are waited for at the end, together.
 
-        What seems dropped is sent a second time, as a SYN would be: one packet may be lost by chance.
+        What seems dropped is sent a second time, as a SYN would be: one packet may be lost by chance. What
+        arrived and was not answered is asked again, few at a time: a busy server's queue may have been full.
         """
         shots: dict[int, Shot] = {}
         order = spread(asks)
@@ -104,11 +107,28 @@ class _Sweeper:
         deadline = time.monotonic() + timeout
         self._reactor.drain()
         self._reactor.pump(self._settled(shots.values()), max(0.0, deadline - time.monotonic()))
+        self._ask_again(
+            asks, [number for number in order if self._is_unanswered(shots[number])], shots, timeout
+        )
+        self._count_losses()
         return [self._at_last(shots[number]) for number in range(len(asks))]
 
-    def _in_bursts(self, asks: Sequence[Ask], order: Sequence[int], shots: dict[int, Shot]) -> None:
-        for first in range(0, len(order), _BURST):
-            numbers = order[first : first + _BURST]
+    def _ask_again(
+        self, asks: Sequence[Ask], numbers: Sequence[int], shots: dict[int, Shot], timeout: float
+    ) -> None:
+        if numbers:
+            self._in_bursts(asks, numbers, shots, _FEW)
+            self._reactor.pump(self._settled([shots[number] for number in numbers]), timeout)
+
+    def _is_unanswered(self, shot: Shot) -> bool:
+        arrived = (_PROTOCOLS[shot.ask.transport], shot.token) in self._watches[shot.ask.target].arrived
+        return arrived and self._judge(shot) is None
+
+    def _in_bursts(
+        self, asks: Sequence[Ask], order: Sequence[int], shots: dict[int, Shot], size: int = _BURST
+    ) -> None:
+        for first in range(0, len(order), size):
+            numbers = order[first : first + size]
             burst = self._launch([asks[number] for number in numbers])
             shots |= zip(numbers, burst, strict=True)
             self._watch_burst(burst)
@@ -248,7 +268,13 @@ class _Sweeper:
         self._reactor.pump(settled, _BREATH)
         if not settled():
             self._markers.follow([shot for shot in shots if self._judge(shot) is None and shot.left])
+            self._count_losses()
             self._reactor.pump(settled, _SOON)
+
+    def _count_losses(self) -> None:
+        """A capture that has lost packets proves no drop any more."""
+        for watch in self._watches.values():
+            watch.lost += losses(watch.tap)
 
     def _read(self, watch: Watch) -> None:
         while True:
@@ -297,7 +323,7 @@ class _Sweeper:
                 arrived,
                 self._is_served(shot, target) if arrived else None,
                 shot.passed,
-                target.proven,
+                target.sees_all,
                 over,
             )
         )

@@ -87,7 +87,7 @@ class Evidence:
     passed: bool = False
     """A marker that left after it has reached the destination on the same way."""
     watched: bool = False
-    """The capture at the destination has proved that it sees packets."""
+    """The capture at the destination has proved that it sees packets, and has lost none."""
     over: bool = False
     """The time is up."""
 
@@ -113,7 +113,7 @@ def judge(evidence: Evidence) -> Verdict | None:
     if not evidence.left:
         return Verdict(Outcome.ERROR, "nothing left the source: its next hop does not answer")
     if not evidence.watched:
-        return Verdict(Outcome.ERROR, "the capture at the destination sees nothing")
+        return Verdict(Outcome.ERROR, "the capture at the destination does not see everything")
     return Verdict(Outcome.DROPPED)
 
 

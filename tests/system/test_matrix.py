@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -137,3 +138,18 @@ def test_nodes_and_outside_hosts_take_part_on_request(cluster: Cluster) -> None:
     for source, target in (("ext/client", "x/a"), ("x/a", "node/worker-2"), ("x/a", "ext/client")):
         single = cluster.probe(source, target, "80/tcp")["outcome"]
         assert wire[source][target] == single, (source, target, report["ports"]["80/tcp"]["notes"])
+
+
+def test_sweeps_at_the_same_time_do_not_lose_each_others_packets(cluster: Cluster) -> None:
+    """Queues hold the packets of one burst and not those of three: a packet lost there would be a false X."""
+    policy = _denial("y", "none", policyTypes=["Ingress", "Egress"])
+    apply(cluster, policy)
+    inside(cluster, "ovs-appctl", "dpctl/flush-conntrack")
+    with ThreadPoolExecutor(3) as pool:
+        asked = [
+            pool.submit(Cluster.connect(cluster.name).matrix, PORTS, namespaces=SPACES) for _ in range(6)
+        ]
+        reports = [one.result() for one in asked]
+    assert [differences(report) for report in reports] == [[]] * 6
+    done = cluster.delete([policy])
+    assert done.ready.ready, done.ready.missing

@@ -12,6 +12,7 @@ import pytest
 from emulator.cluster.outcome import Outcome
 from emulator.probes.bpf import SCTP, TCP, UDP
 from emulator.probes.glimpse import Sort, arp_request, echo_request, glimpse, sctp_init
+from emulator.probes.sightings import Watch
 from emulator.probes.swept import (
     Ask,
     End,
@@ -66,6 +67,15 @@ def test_a_drop_is_known_early_when_a_marker_has_overtaken_nothing() -> None:
 )
 def test_without_any_part_of_the_proof_the_time_is_waited_out(missing: Evidence) -> None:
     assert judge(missing) is None
+
+
+def test_a_capture_that_has_lost_packets_proves_nothing() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        watch = Watch(End("x/a", Path("a"), ()), here, proven=True)
+        assert watch.sees_all
+        watch.lost += 1
+        assert not watch.sees_all
 
 
 def test_markers_need_pods_with_an_ipv4_gateway_and_nodes_of_the_family() -> None:
