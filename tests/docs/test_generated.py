@@ -12,7 +12,10 @@ from emulator.cli.reference import page as commands
 from emulator.cluster.faults.document import page as faults
 from emulator.probes.headers import FIELDS
 from emulator.probes.packets import markdown
+from emulator.verdict.causes.order import CODES
+from emulator.verdict.causes.unexplained import CODES as CONTRADICTIONS
 from emulator.workloads.catalogue import page as images
+from tests.system.diagnose.cases import CASES
 from tests.system.diagnose.document import page as diagnoses
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -22,6 +25,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "images.md": images,
     "diagnose.md": diagnoses,
 }
+WITHOUT_A_CASE = {"router-down", "bgp-down", "bgp-session-down", "ingress-proxy-down"}
+"""Causes that `diagnose` names and no case brings about; contradictions beside."""
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -40,3 +45,10 @@ def test_every_header_field_is_named() -> None:
     text = (DOCS / "scenario-format.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z0-9.]+)`", text))
     assert named >= FIELDS
+
+
+def test_every_cause_has_a_case() -> None:
+    proved = {case.code for case in CASES}
+    contradictions = {code.name for code in CONTRADICTIONS}
+    assert {code.name for code in CODES} - proved - contradictions <= WITHOUT_A_CASE
+    assert proved <= {code.name for code in CODES}

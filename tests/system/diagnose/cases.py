@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.system.diagnose import frontends, workloads
+from tests.system.diagnose import frontends, machinery, workloads
 from tests.system.diagnose.case import Case
 
 MANIFESTS: tuple[Case, ...] = (*workloads.CASES, *frontends.CASES)
 """Those that share one cluster."""
-CASES: tuple[Case, ...] = MANIFESTS
+CASES: tuple[Case, ...] = (*MANIFESTS, *machinery.CASES)

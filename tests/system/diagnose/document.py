@@ -34,6 +34,7 @@ Each row of the cases below is a test: it is brought about in a running cluster,
 the code and the object must be these. `{ns}` is the case's namespace.
 
 """
+_PROVED = frozenset(case.code for case in CASES)
 
 
 def page() -> str:
@@ -61,7 +62,8 @@ def _codes() -> Iterator[str]:
     yield from ("## Codes", "", "| code | meaning | fix |", "|---|---|---|")
     for code in CODES:
         if code not in CONTRADICTIONS:
-            yield f"| `{code.name}` | {code.meaning} | {code.remedy} |"
+            proved = "" if code.name in _PROVED else " *(no case above)*"
+            yield f"| `{code.name}`{proved} | {code.meaning} | {code.remedy} |"
     yield ""
     yield "When none of these is recognised and the answers contradict each other, that is named instead:"
     yield from ("", "| code | meaning | fix |", "|---|---|---|")
