@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
 _SMALL = 100
 _HEADERS = {4: 28, 6: 48}
 """Bytes of an echo request beside its payload."""
-_PATIENCE = 1.0
-"""Seconds to wait for an echo; a lost one is sent again."""
+_PATIENCE = 3.0
+"""Seconds to wait for an echo of a small packet."""
+_LEAST_PATIENCE, _MANY_TIMES = 0.3, 20
+"""A large one is waited for so many seconds, and so many times as long as the small one took."""
 _TRIES, _ENOUGH = 3, 2
-"""So often small and large echo requests are sent at most; so often a large one alone must be lost."""
+"""So often both are sent at most; so often the large one alone must be lost."""
 _MOST_ENDS = 4
 """Ends that are sent large packets."""
 _SETTLING = 2.0
@@ -106,34 +109,35 @@ class Looker:
         return tuple(one for one in found if one is not None)
 
     async def _size(self, evidence: Evidence, place: str, address: IPAddress) -> Sizes | None:
-        large = self._wiring.pod_mtu
-        passes = partial(self._passes, evidence, address)
-        doubts = 0
-        # A lost packet is no rule: both are sent again, and count only when the small one is answered.
+        large, lost = self._wiring.pod_mtu, 0
+        # A lost packet is no rule: both are sent again.
         for _ in range(_TRIES):
-            small_passes, large_passes = await asyncio.gather(passes(_SMALL), passes(large))
-            if large_passes:
+            begun = time.monotonic()
+            if await self._echo(evidence, address, _SMALL, _PATIENCE) is not Outcome.CONNECTED:
+                continue
+            taken = time.monotonic() - begun
+            patience = min(_PATIENCE, _LEAST_PATIENCE + _MANY_TIMES * taken)
+            if await self._echo(evidence, address, large, patience) is not Outcome.DROPPED:
                 return None
-            doubts += small_passes
-            if doubts == _ENOUGH:
+            lost += 1
+            if lost == _ENOUGH:
                 return Sizes(place, _SMALL, large)
         return None
 
-    async def _passes(self, evidence: Evidence, address: IPAddress, size: int) -> bool:
-        """Whether it is answered, or somebody tells that it is too big."""
-        payload = size - _HEADERS[address.version]
+    async def _echo(self, evidence: Evidence, address: IPAddress, size: int, patience: float) -> Outcome:
+        """What becomes of an echo request of so many bytes; DROPPED if nobody says that it is too big."""
         body = {
             "from": evidence.source,
             "to": str(address),
-            "size": payload,
+            "size": size - _HEADERS[address.version],
             "dontFragment": True,
-            "timeout": _PATIENCE,
+            "timeout": patience,
         }
         try:
             report = await probing.probe(evidence.snapshot, body, self._engine.workshop)
         except ApiError:
-            return False
-        return bool(report["outcome"] != Outcome.DROPPED.value)
+            return Outcome.ERROR
+        return Outcome(report["outcome"])
 
     # -- connections -------------------------------------------------------------------------------
 

@@ -103,6 +103,8 @@ def test_the_fix_of_a_stale_connection_frees_its_client(
     """What goes on from that port is lost, and arrives when the entry is deleted as the fix says."""
     assert answers
     (case,) = (case for case in CASES if case.code == "stale-conntrack")
+    # A change of endpoints has what is stale forgotten: none is to come any more.
+    assert cluster.wait_ready(60).ready
     case.prepare(cluster)
     asked = (case.source, case.target, "81/udp")
     fix = cluster.diagnose(*asked)["fix"]

@@ -1,0 +1,69 @@
+"""Causes in routing daemons: an address that only one node advertises, and that nobody does any more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from emulator import Cluster
+from tests.system.diagnose.objects import HTTP, UDP, pod, ports_to, service
+
+TOR = "router/tor"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    objects = [
+        pod("default", nodeName="worker-1"),
+        service("default", type="LoadBalancer", externalTrafficPolicy="Local", ports=ports_to(HTTP, UDP)),
+    ]
+    with Cluster.up("on-prem-bgp", objects, name=f"diagnose-bgp-{os.getpid()}") as running:
+        ready = running.wait_ready()
+        assert ready.ready, ready.missing
+        yield running
+
+
+@pytest.fixture(scope="module")
+def addresses(cluster: Cluster) -> dict[int, str]:
+    found = cluster.get("Service", "server", "default")["status"]["loadBalancer"]["ingress"]
+    return {6 if ":" in one["ip"] else 4: one["ip"] for one in found}
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+def test_nothing_beneath_is_to_blame_while_it_arrives(
+    cluster: Cluster, addresses: dict[int, str], family: int
+) -> None:
+    for port in ("80/tcp", "81/udp"):
+        found = cluster.diagnose("ext/client", addresses[family], port)
+        assert found["outcome"] == "connected", found
+        assert "bgp" not in str(found["cause"]), found
+
+
+def test_a_node_whose_daemon_is_down(cluster: Cluster, addresses: dict[int, str]) -> None:
+    """The other nodes advertise the whole range still, and have no endpoint."""
+    cluster.inject("bird-down", place="node/worker-1")
+    try:
+        for family, port in ((4, "80/tcp"), (6, "81/udp")):
+            found = cluster.diagnose("ext/client", addresses[family], port)
+            assert found["outcome"] != "connected", found
+            assert (found["cause"]["code"], found["cause"]["object"]) == ("bgp-down", "Node/worker-1"), found
+    finally:
+        cluster.clear()
+    assert cluster.wait_ready(60).ready
+    assert cluster.probe("ext/client", addresses[4], "80/tcp")["outcome"] == "connected"
+
+
+def test_a_session_that_is_disabled(cluster: Cluster, addresses: dict[int, str]) -> None:
+    """Only of one family: the other one's goes on."""
+    cluster.exec(TOR, ["birdc", "disable", "worker_1_4"])
+    try:
+        assert cluster.wait_ready(60).ready
+        found = cluster.diagnose("ext/client", addresses[4], "80/tcp")
+        assert found["outcome"] != "connected", found
+        assert (found["cause"]["code"], found["cause"]["object"]) == ("bgp-session-down", "Router/tor"), found
+        assert cluster.probe("ext/client", addresses[6], "80/tcp")["outcome"] == "connected"
+    finally:
+        cluster.exec(TOR, ["birdc", "enable", "worker_1_4"])
+    assert cluster.wait_ready(60).ready
