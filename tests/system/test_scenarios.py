@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from emulator import Cluster
+from emulator.verdict.causes import daemons, machinery, unexplained
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted(
     str(file.parent.relative_to(ROOT / "scenarios")) for file in ROOT.rglob("scenarios/**/scenario.yaml")
 )
+
+BENEATH = {code.name for code in (*machinery.CODES, *daemons.CODES, *unexplained.CODES)}
 
 pytestmark = pytest.mark.system
 
@@ -27,11 +34,37 @@ def run(name: str, folder: Path, *options: str) -> subprocess.CompletedProcess[s
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_passes(name: str, tmp_path: Path) -> None:
-    done = run(name, tmp_path, "--report", "json=report.json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (scenario,) = json.loads((tmp_path / "report.json").read_text())["scenarios"]
-    assert scenario["verdict"] == "pass"
-    assert all(check["verdict"] == "pass" for step in scenario["steps"] for check in step["checks"])
+    done = run(name, tmp_path, "--report", "json=report.json", "--keep")
+    kept = re.search(r"mininetes down --name (\S+)", done.stdout + done.stderr)
+    assert kept, done.stdout + done.stderr
+    with Cluster.connect(kept[1]) as cluster:
+        assert done.returncode == 0, done.stdout + done.stderr
+        (scenario,) = json.loads((tmp_path / "report.json").read_text())["scenarios"]
+        assert scenario["verdict"] == "pass"
+        assert all(check["verdict"] == "pass" for step in scenario["steps"] for check in step["checks"])
+        for source, target, port in questions(scenario):
+            assert_nothing_beneath_is_blamed(cluster, source, target, port)
+
+
+def questions(scenario: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    """What the last steps probe: the last that connects and the last that does not."""
+    found: dict[bool, tuple[str, str, str | None]] = {}
+    for step in scenario["steps"]:
+        for check in step["checks"]:
+            probe = check.get("probe") or {}
+            if probe.get("protocol") in ("tcp", "udp") and probe.get("spec"):
+                found[probe["outcome"] == "connected"] = (probe["from"], probe["to"], probe["port"])
+    return list(found.values())
+
+
+def assert_nothing_beneath_is_blamed(cluster: Cluster, source: str, target: str, port: str | None) -> None:
+    """Nothing is broken any more: what connects has no cause, and what does not is the manifests' doing."""
+    found = cluster.diagnose(source, target, port)
+    if found["outcome"] == "connected":
+        assert found["cause"] is None, found
+        assert not found["difference"], found
+    elif found["cause"]:
+        assert found["cause"]["code"] not in BENEATH, found
 
 
 def test_four_at_once_pass(tmp_path: Path) -> None:

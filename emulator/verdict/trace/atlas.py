@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from emulator.cluster.advertisement import advertised
 from emulator.cluster.model import ClusterState, Pod, ServicePort
 from emulator.cluster.wiring import (
     HOST_OFPORT,
@@ -14,6 +16,7 @@ from emulator.cluster.wiring import (
     BridgeRole,
     ExternalHost,
     IPAddress,
+    IPNetwork,
     LinuxRouter,
     NodePlan,
     Port,
@@ -204,6 +207,9 @@ class Atlas:
         for node in self.state.wiring.nodes:
             if any(destination in cidr for cidr in node.pod_cidrs if cidr.version == destination.version):
                 return next((one for one in router.interfaces if one.peer == f"node/{node.name}"), None)
+        learned = self._learned(router, destination)
+        if learned is not None:
+            return learned
         covering = [
             route
             for route in router.routes
@@ -211,6 +217,21 @@ class Atlas:
         ]
         best = max(covering, key=lambda route: route.destination.prefixlen, default=None)
         return None if best is None else by_name[best.interface]
+
+    def _learned(self, router: LinuxRouter, destination: IPAddress) -> RouterInterface | None:
+        """Towards the first of the nodes that advertise the longest prefix with the address."""
+        own = {interface.peer: interface for interface in router.interfaces}
+        found = [
+            (prefix.prefixlen, own[f"node/{name}"])
+            for name, prefixes in self._advertised.items()
+            for prefix in prefixes
+            if destination.version == prefix.version and destination in prefix and f"node/{name}" in own
+        ]
+        return max(found, key=lambda one: one[0], default=(0, None))[1]
+
+    @cached_property
+    def _advertised(self) -> Mapping[str, tuple[IPNetwork, ...]]:
+        return advertised(self.state)
 
     def is_claimed(self, place: str, protocol: str, number: int) -> bool:
         """Whether a port of a node's own addresses is a NodePort or a hostPort, which its bridge answers."""
