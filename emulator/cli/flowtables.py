@@ -76,11 +76,15 @@ def show_drift(session: Session, node: str | None, heal: bool, name: str, output
                 if one[title]:
                     session.terminal.out(f"    {title:<10} {one[title]}")
         if not left:
-            session.terminal.out("all switches hold what was computed")
+            session.terminal.out("all switches hold what was computed, and the kernel what was planned")
     return ExitCode.NOT_AS_EXPECTED if left else ExitCode.AS_EXPECTED
 
 
 def _line(one: JsonObject, word: str) -> str:
+    if one.get("kind", "flow") != "flow":
+        return (
+            f"{word:<8} {one['place'].removeprefix('node/')}  {one['kind']}  {one['owner']}  {one['object']}"
+        )
     named = f" ({one['name']})" if one["name"] else ""
     owner = one["owner"] or "nobody"
     return (

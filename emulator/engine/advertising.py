@@ -21,7 +21,7 @@ from emulator.cluster.state import state_of
 from emulator.cluster.wiring import IPNetwork, LinuxRouter, Wiring
 from emulator.engine.birds import birds
 from emulator.engine.pulse import Pulse
-from emulator.network.birdc import configure, disabled
+from emulator.network.birdc import configure, disabled, write_routes_again
 from emulator.network.errors import NetworkError
 from emulator.network.names import netns_path
 from emulator.network.routes import RouteMonitor
@@ -98,6 +98,20 @@ class Advertising:
                 continue
             expected = expected_routes(self._wiring, router, self._prefixes, silent)
             yield from _differences(router, expected, self._routes.get(router.name, {}))
+
+    def compared(self) -> Iterator[tuple[LinuxRouter, Routes, Routes]]:
+        """Each router, with the routes that its nodes should have told it and those that its kernel has."""
+        for router in self._wiring.routers if self._monitors else ():
+            expected = expected_routes(self._wiring, router, self._prefixes, frozenset())
+            yield router, expected, self._routes.get(router.name, {})
+
+    async def write_again(self, places: Iterable[str]) -> None:
+        """Have routers write what they have learned into their kernels anew."""
+        for place in places:
+            try:
+                await write_routes_again(self._birds[place])
+            except NetworkError as error:
+                log.error("%s", error)
 
     def _silent(self) -> frozenset[Speaker]:
         """Sessions that are not there for a reason that time does not mend."""

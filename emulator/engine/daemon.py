@@ -85,7 +85,7 @@ class Engine:
             self.proxies.files,
         )
         self._heartbeats = Heartbeats(self.store, self.wiring)
-        self._advertising = Advertising(self.store, self.wiring, run_dir, self.pulse)
+        self.advertising = Advertising(self.store, self.wiring, run_dir, self.pulse)
         self._health_checks = HealthChecks(self.store, self.wiring, self.pulse)
         names = [node.name for node in self.wiring.nodes]
         self.kube_proxies = Proxies(self.store, names, self.programming, self.pulse)
@@ -134,7 +134,7 @@ class Engine:
                 return
             self._heartbeats.listen()
             tasks.create_task(pods.run())
-            tasks.create_task(self._advertising.run())
+            tasks.create_task(self.advertising.run())
             tasks.create_task(self._health_checks.run())
             tasks.create_task(self.kube_proxies.run())
             tasks.create_task(self._follow_switch())
@@ -187,7 +187,7 @@ class Engine:
         """Wait until everything in the store is in force, or `timeout` seconds."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        await self._advertising.catch_up()
+        await self.advertising.catch_up()
         try:
             async with asyncio.timeout(timeout):
                 await self.pulse.until(lambda: bool(self.impossible) or not any(self._missing()))
@@ -233,7 +233,7 @@ class Engine:
             yield "the nodes' health checks do not tell of the latest endpoints"
         elif self.faults.active and self._afflicted != self.programming.processes:
             yield "the faults do not hold in the new switch yet"
-        yield from self._advertising.missing()
+        yield from self.advertising.missing()
         for error in self.programming.errors:
             yield f"a switch refused its program: {error}"
 

@@ -12,9 +12,11 @@ from controllers.pipeline.flow import FlowProgram
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject
 from emulator.cluster.state import state_of
+from emulator.engine import kernel_drift
 from emulator.engine.tracing import Tracer
 from emulator.verdict import installed
 from emulator.verdict.installed import Drift
+from emulator.verdict.kernel_drift import KernelDrift
 from emulator.verdict.trace.legend import Legend
 
 if TYPE_CHECKING:
@@ -45,19 +47,31 @@ class FlowTables:
         return {"apiVersion": "mininetes.io/v1", "kind": "FlowList", "items": self._placed(items)}
 
     async def drift(self, body: JsonObject) -> JsonObject:
-        """Answer `POST /mininetes/v1/drift`; with `heal`, switches get their whole programs anew before."""
-        found = await self._compare(body.get("node"))
+        """Answer `POST /mininetes/v1/drift`, flows and the kernel's part.
+
+        With `heal`, all of the kernel's part is put right, and switches get their whole programs anew. Raises
+        ApiError.
+        """
+        engine, node = self._engine, body.get("node")
+        flows, kernel = await self._compare(node), await kernel_drift.found(engine, node)
         healed: list[JsonObject] = []
-        if body.get("heal") and found:
-            before = found
-            found = await self._heal(float(body.get("timeout") or HEAL_SECONDS))
-            healed = [one.as_json() for one in before if one not in found]
+        if body.get("heal") and (flows or kernel):
+            before = self._told(flows, kernel)
+            seconds = float(body.get("timeout") or HEAL_SECONDS)
+            if kernel:
+                kernel = await kernel_drift.heal(engine, kernel, seconds)
+            flows = await self._heal(seconds) if flows else await self._compare(None)
+            left = self._told(flows, kernel)
+            healed = [one for one in before if one not in left]
         return {
             "apiVersion": "mininetes.io/v1",
             "kind": "Drift",
-            "items": self._placed([one.as_json() for one in found]),
-            "healed": self._placed(healed),
+            "items": self._told(flows, kernel),
+            "healed": healed,
         }
+
+    def _told(self, flows: Iterable[Drift], kernel: Iterable[KernelDrift]) -> list[JsonObject]:
+        return [*self._placed([one.as_json() for one in flows]), *(one.as_json() for one in kernel)]
 
     async def _heal(self, seconds: float) -> tuple[Drift, ...]:
         """A switch that dials its controller again is given everything anew, in one bundle.

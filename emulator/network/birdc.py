@@ -55,6 +55,21 @@ async def sessions(bird: Bird) -> Mapping[str, str] | None:
     return {row[0]: next((word for word in row[4:] if word in _STATES), row[3]) for row in bgp}
 
 
+async def write_routes_again(bird: Bird) -> None:
+    """Have it bring the kernel's routes to what it has learned. It would look after them once a minute.
+
+    Raises NetworkError when it does not answer; one that does not run has nothing to write.
+    """
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            for version in (4, 6):
+                await _ask(bird, f"restart kernel{version}")
+    except (ConnectionError, FileNotFoundError):
+        return
+    except TimeoutError:
+        raise NetworkError(f"BIRD of {bird.place} does not answer") from None
+
+
 async def _ask(bird: Bird, command: str) -> list[str]:
     """The lines of the answer; none when it ended meanwhile."""
     descriptor = os.open(bird.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -9,7 +9,7 @@ bridges' names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from emulator.network import rtnl
@@ -107,6 +107,7 @@ class KubeNet(Mininet):  # type: ignore[misc]
         self._bridges: list[BridgeSpec] = []
         self._strands: list[Strand] = []
         self._tunnels: list[Tunnel] = []
+        self.tunnels: list[Tunnel] = []
         super().__init__(topo=None, controller=None, link=Strand, intf=None, build=False)
 
     def addBridge(self, spec: BridgeSpec, place: str) -> PlaceBridge:
@@ -135,6 +136,7 @@ class KubeNet(Mininet):  # type: ignore[misc]
     def addTunnel(self, tunnel: Tunnel) -> None:
         """Note a node's VXLAN device."""
         self._tunnels.append(tunnel)
+        self.tunnels.append(tunnel)
 
     def weave(self, plumber: Plumber) -> Change:
         """Make everything noted since the last time. What failed is forgotten, not tried again."""
@@ -145,6 +147,13 @@ class KubeNet(Mininet):  # type: ignore[misc]
         )
         self._bridges, self._strands, self._tunnels = [], [], []
         return plumber.lay(plan)
+
+    def plan(self, wanted: Callable[[Strand], bool] = lambda _: True) -> Plan:
+        """Cables, those that are wanted, and tunnels: whatever should be there."""
+        return Plan(
+            cables=tuple(strand.cable for strand in self.links if wanted(strand)),
+            tunnels=tuple(self.tunnels),
+        )
 
     def forget(self, places: Iterable[str]) -> list[Cable]:
         """Take hosts out of the picture; returns the cables that led to them."""

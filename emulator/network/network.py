@@ -28,6 +28,10 @@ from emulator.network import netns, own_ports, shaping
 from emulator.network.bird import refuse_without_bird
 from emulator.network.cables import BridgeEnd, Detour, HostRoute, OwnPorts, RemoteEnd, Tunnel
 from emulator.network.datapath import refuse_without_kernel_datapath
+from emulator.network.kernel import mending
+from emulator.network.kernel.facts import Difference, differences
+from emulator.network.kernel.found import found
+from emulator.network.kernel.planned import planned
 from emulator.network.kubenet import KubeNet
 from emulator.network.names import netns_name
 from emulator.network.places import BalancerHost, ExternalHost, NodeHost, PlaceHost, PodHost, RouterHost
@@ -35,6 +39,8 @@ from emulator.network.plumber import Plumber
 from emulator.network.routers import router_ends
 from emulator.network.switchboard import BridgeSpec, Switchboard
 
+_MENDINGS = 3
+"""Rounds: an interface that comes up has to be given its routes."""
 _NODE_PORTS = range(FIRST_NODE_PORT, LAST_NODE_PORT + 1)
 
 
@@ -153,6 +159,35 @@ class Network:
         except (OSError, ValueError):
             return None
         return process
+
+    def differences(self) -> tuple[Difference, ...]:
+        """How the kernel and the ports of Open vSwitch differ from the plan."""
+        with self._lock:
+            return self._differences()
+
+    def mend(self) -> tuple[Difference, ...]:
+        """Put everything right that differs; returns what is left, because something changes it again."""
+        with self._lock:
+            left = self._differences()
+            for _ in range(_MENDINGS):
+                if left:
+                    self._mend(left)
+                    left = self._differences()
+            return left
+
+    def _differences(self) -> tuple[Difference, ...]:
+        plan = self.net.plan()
+        places = {bridge.name: bridge.place for bridge in self._wiring.bridges}
+        detours = {f"node/{node}": found for node, found in self._detours().items()}
+        wanted = planned(plan.cables, plan.tunnels, detours, places)
+        return differences(wanted, found(wanted, self._switchboard.ports()))
+
+    def _mend(self, told: Sequence[Difference]) -> None:
+        broken = mending.broken(told)
+        if broken:
+            wanted = self.net.plan(lambda strand: mending.concerns(broken, strand.cable))
+            self._plumber.lay(wanted).wait()
+        mending.mend(told)
 
     def _detach(self, places: Iterable[str]) -> None:
         known = [place for place in places if place in self._pods]

@@ -23,7 +23,7 @@ from emulator.network.netlink import Netlink, Request
 _LOOPBACK = ip_network("127.0.0.0/8")
 _LOOPBACK_SOURCE = ip_address("127.0.0.1")
 _TABLE, _LOOPBACK_TABLE = 200, 201
-_NODE_PORTS_PRIORITY, _HOST_PORTS_PRIORITY, _LOCAL_PRIORITY = 50, 60, 100
+_NODE_PORTS_PRIORITY, _HOST_PORTS_PRIORITY, LOCAL_PRIORITY = 50, 60, 100
 _NUMBERS: Mapping[Protocol, int] = MappingProxyType(
     {
         Protocol.TCP: socket.IPPROTO_TCP,
@@ -74,19 +74,35 @@ def host_port_detours(node: NodePlan, host_ports: Iterable[HostPort]) -> Iterato
 
 def roads(index: int, routes: Iterable[HostRoute]) -> Iterator[Request]:
     """The tables that detours lead to, and the local table's new place behind them."""
-    for route in routes:
-        version = route.gateway.version
-        yield rtnl.add_route(index, route.destination, route.gateway, route.source, _TABLE)
-        if version == _LOOPBACK.version:
-            yield rtnl.add_route(index, route.destination, route.gateway, _LOOPBACK_SOURCE, _LOOPBACK_TABLE)
-        yield rtnl.add_rule(version, _LOCAL_PRIORITY, rtnl.LOCAL_TABLE)
+    wanted = tuple(routes)
+    for table, route in side_routes(wanted):
+        yield rtnl.add_route(index, route.destination, route.gateway, route.source, table)
+    for version in dict.fromkeys(route.gateway.version for route in wanted):
+        yield rtnl.add_rule(version, LOCAL_PRIORITY, rtnl.LOCAL_TABLE)
         yield rtnl.delete_rule(version, 0, rtnl.LOCAL_TABLE)
 
 
-def for_node_ports(detours: Iterable[Detour]) -> Iterator[Request]:
+def side_routes(routes: Iterable[HostRoute]) -> Iterator[tuple[int, HostRoute]]:
+    """The routes that detours take, each with its table."""
+    for route in routes:
+        yield _TABLE, route
+        if route.gateway.version == _LOOPBACK.version:
+            yield _LOOPBACK_TABLE, HostRoute(route.destination, route.gateway, _LOOPBACK_SOURCE)
+
+
+def node_port_rules(detours: Iterable[Detour]) -> Iterator[rtnl.PortRule]:
     """The rules of detours that stay."""
-    for detour in detours:
-        yield rtnl.add_port_rule(_rule(detour, _NODE_PORTS_PRIORITY))
+    return (_rule(detour, _NODE_PORTS_PRIORITY) for detour in detours)
+
+
+def host_port_rules(detours: Iterable[Detour]) -> Iterator[rtnl.PortRule]:
+    """The rules of those for hostPorts."""
+    return (_rule(detour, _HOST_PORTS_PRIORITY) for detour in detours)
+
+
+def for_node_ports(detours: Iterable[Detour]) -> Iterator[Request]:
+    """What makes the rules of detours that stay."""
+    return map(rtnl.add_port_rule, node_port_rules(detours))
 
 
 def change(wanted: Change) -> None:

@@ -22,9 +22,15 @@ from emulator.network.netlink import (
 )
 
 RTM_NEWLINK, RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
+<<<<<<< HEAD
 _RTM_NEWADDR = 20
 _RTM_NEWROUTE = 24
 _RTM_NEWNEIGH, _RTM_GETNEIGH = 28, 30
+=======
+_RTM_NEWADDR, _RTM_DELADDR = 20, 21
+_RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
+_RTM_NEWNEIGH, _RTM_DELNEIGH = 28, 29
+>>>>>>> 4fffad7 (diff tells and heals the kernel's part, too: links, addresses, MTUs, routes, rules, neighbours, VXLAN entries, sysctls, ports, BGP routes)
 _RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
 _RTM_NEWQDISC = 36
 
@@ -36,7 +42,7 @@ _VXLAN_ID, _VXLAN_LOCAL, _VXLAN_LEARNING, _VXLAN_PORT, _VXLAN_LOCAL6 = 1, 4, 7, 
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
-_RTA_TABLE = 15
+_RTA_PRIORITY, _RTA_TABLE = 6, 15
 _RTNH_F_ONLINK = 4
 _FRA_DST, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_TABLE, _FRA_IP_PROTO, _FRA_DPORT_RANGE = 1, 3, 6, 15, 22, 24
 _FR_ACT_TO_TBL = 1
@@ -50,6 +56,8 @@ LOOPBACK_INDEX = 1
 """Every netns has `lo` first."""
 MAIN_TABLE, LOCAL_TABLE = 254, 255
 """The routing tables that every netns has; the local one knows the netns' own addresses."""
+MAIN_RULE, DEFAULT_RULE = (32766, MAIN_TABLE), (32767, 253)
+"""Priority and table of the rules that every netns has; IPv6 has no table 253."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,18 @@ def set_up_index(index: int) -> Request:
     return Request(RTM_NEWLINK, 0, _interface(up=True, index=index), f"set interface {index} up")
 
 
+def set_mtu(name: str, mtu: int) -> Request:
+    """Have an interface send packets of at most so many bytes."""
+    payload = _interface() + _named(name) + attribute(_IFLA_MTU, struct.pack("=I", mtu))
+    return Request(RTM_NEWLINK, 0, payload, f"set the MTU of {name} to {mtu}")
+
+
+def set_mac(name: str, mac: str) -> Request:
+    """Give an interface another MAC address."""
+    payload = _interface() + _named(name) + attribute(_IFLA_ADDRESS, _packed_mac(mac))
+    return Request(RTM_NEWLINK, 0, payload, f"set the MAC address of {name} to {mac}")
+
+
 def set_group(name: str, group: int) -> Request:
     """Put an interface in a group, so that `delete_group` takes all of them in one go."""
     payload = _interface() + _named(name) + attribute(_IFLA_GROUP, struct.pack("=I", group))
@@ -147,6 +167,40 @@ def add_address(index: int, interface: IPInterface) -> Request:
     return Request(
         _RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, payload, f"add the address {interface}", (ALREADY_THERE,)
     )
+
+
+def delete_address(index: int, interface: IPInterface) -> Request:
+    """Take an address away; one that is not there is no error."""
+    family = _family(interface.version)
+    payload = struct.pack("=BBBBI", family, interface.network.prefixlen, 0, 0, index)
+    payload += attribute(_IFA_LOCAL, interface.ip.packed) + attribute(_IFA_ADDRESS, interface.ip.packed)
+    return Request(_RTM_DELADDR, 0, payload, f"delete the address {interface}", NOT_THERE)
+
+
+def delete_route(destination: IPNetwork, table: int, metric: int) -> Request:
+    """Take a route away, wherever it leads; one that is not there is no error."""
+    nowhere = 255
+    payload = struct.pack(
+        "=BBBBBBBBI", _family(destination.version), destination.prefixlen, 0, 0, table, 0, nowhere, 0, 0
+    )
+    payload += attribute(_RTA_DST, destination.network_address.packed)
+    if metric:
+        payload += attribute(_RTA_PRIORITY, struct.pack("=I", metric))
+    return Request(_RTM_DELROUTE, 0, payload, f"delete the route to {destination}", NOT_THERE)
+
+
+def delete_neighbour(index: int, address: IPAddress) -> Request:
+    """Forget a neighbour; an unknown one is no error."""
+    payload = struct.pack("=BxxxiHBB", _family(address.version), index, 0, 0, 0)
+    payload += attribute(_NDA_DST, address.packed)
+    return Request(_RTM_DELNEIGH, 0, payload, f"delete the neighbour {address}", NOT_THERE)
+
+
+def delete_fdb(index: int, mac: str) -> Request:
+    """Have a VXLAN device forget behind which address a MAC lives."""
+    payload = struct.pack("=BxxxiHBB", _AF_BRIDGE, index, _NUD_PERMANENT, _NTF_SELF, 0)
+    payload += attribute(_NDA_LLADDR, _packed_mac(mac))
+    return Request(_RTM_DELNEIGH, 0, payload, f"delete the tunnel end of {mac}", NOT_THERE)
 
 
 def add_route(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from controllers.pipeline.flow import Flow as Computed
 from controllers.pipeline.flow import FlowProgram, learns
@@ -17,6 +16,7 @@ from controllers.pipeline.owner import cookie_of, without_round
 from controllers.pipeline.tables import by_number
 from emulator.api.objects import JsonObject
 from emulator.cluster.model import Ref
+from emulator.network.kernel.facts import Fault
 from emulator.verdict.trace.legend import Legend, stage_name, terms
 
 _DUMPED = re.compile(
@@ -101,14 +101,6 @@ def learned_cookies(program: FlowProgram) -> frozenset[int]:
 # -- drift -----------------------------------------------------------------------------------------------
 
 
-class Fault(StrEnum):
-    """In which way a switch differs."""
-
-    MISSING = "missing"
-    EXTRA = "extra"
-    ALTERED = "altered"
-
-
 @dataclass(frozen=True, slots=True)
 class Drift:
     """One flow that a switch lacks, has too much, or has otherwise than it was computed."""
@@ -129,6 +121,7 @@ class Drift:
         """For `diff -o json` and diagnoses."""
         return {
             "bridge": self.bridge,
+            "kind": "flow",
             "fault": self.fault.value,
             "stage": stage_name(self.table),
             "table": self.table,

@@ -11,16 +11,16 @@ from emulator.cli.verb import Verb
 
 @click.command("diff", cls=Verb)
 @click.argument("node", metavar="[NODE]", required=False)
-@click.option("--heal", is_flag=True, help="Have the controller put everything right, and look again.")
+@click.option("--heal", is_flag=True, help="Put everything right, and look again.")
 @name_option
 @output_option("text", "json")
 @click.pass_context
 def command(context: click.Context, /, **asked: object) -> None:
-    """Compare installed flows with what was computed.
+    """Compare what is installed with what was computed.
 
-    Tells flows that are missing, too many, or altered, with stage and owner. The controller puts missing
-    ones back by itself within a second or so; what somebody altered stays until --heal. Exit code 1 when
-    something differs.
+    Tells flows that are missing, too many, or altered, with stage and owner; and so for the kernel's part:
+    links, addresses, MTUs, routes, routing rules, neighbours, VXLAN forwarding entries, sysctls, ports of
+    Open vSwitch, and what BGP routers have learned. Exit code 1 when something differs.
 
     \b
     mininetes diff
