@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controllers.pipeline.flow import FlowProgram
+from controllers.pipeline.impaired import ImpairedCompiler
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject
 from emulator.cluster.state import state_of
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _OFCTL = ("ovs-ofctl", "-O", "OpenFlow13", "--no-names")
 HEAL_SECONDS = 30.0
 
+log = logging.getLogger(__name__)
+
 
 class FlowTables:
     """Answers about installed flows."""
@@ -32,6 +36,7 @@ class FlowTables:
     def __init__(self, engine: Engine, tracer: Tracer) -> None:
         self._engine = engine
         self._tracer = tracer
+        self._impaired_compiler = ImpairedCompiler()
 
     async def flows(self, body: JsonObject) -> JsonObject:
         """Answer `POST /mininetes/v1/flows`: the flows of a node or router, or of all."""
@@ -76,26 +81,34 @@ class FlowTables:
     async def _heal(self, seconds: float) -> tuple[Drift, ...]:
         """A switch that dials its controller again is given everything anew, in one bundle.
 
-        Each bridge comes by itself, so whoever has been acknowledged is compared again until nothing differs.
+        Each bridge comes by itself, so whoever has been acknowledged is compared again until nothing differs
+        but what active faults keep from being as computed.
         """
         engine = self._engine
         await asyncio.to_thread(engine.redial)
-        found: tuple[Drift, ...] = ()
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     said = engine.programming.acknowledged
-                    found = await self._compare(None)
-                    if not found:
+                    if not await self._differ(self._impaired()):
                         break
                     await engine.pulse.until(lambda said=said: engine.programming.acknowledged != said)  # type: ignore[misc]
         except TimeoutError:
-            found = await self._compare(None)
-        return found
+            log.warning("the switches do not hold what was computed within %g s", seconds)
+        return await self._compare(None)
 
     async def _compare(self, node: str | None) -> tuple[Drift, ...]:
+        return await self._differ(self._legends(node))
+
+    def _impaired(self) -> Mapping[str, Legend]:
+        """What the controller computes while faults are active."""
+        snapshot = self._engine.snapshot()
+        programs = self._impaired_compiler.compile(snapshot, state_of(snapshot))
+        return {name: Legend(program) for name, program in programs.items()}
+
+    async def _differ(self, legends: Mapping[str, Legend]) -> tuple[Drift, ...]:
         found: list[Drift] = []
-        for bridge, legend in self._legends(node).items():
+        for bridge, legend in legends.items():
             dump = await _run(*_OFCTL, "dump-flows", bridge)
             found += installed.drift(bridge, await _differences(dump, legend.program), legend)
         return tuple(found)

@@ -22,15 +22,9 @@ from emulator.network.netlink import (
 )
 
 RTM_NEWLINK, RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
-<<<<<<< HEAD
-_RTM_NEWADDR = 20
-_RTM_NEWROUTE = 24
-_RTM_NEWNEIGH, _RTM_GETNEIGH = 28, 30
-=======
 _RTM_NEWADDR, _RTM_DELADDR = 20, 21
 _RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
-_RTM_NEWNEIGH, _RTM_DELNEIGH = 28, 29
->>>>>>> 4fffad7 (diff tells and heals the kernel's part, too: links, addresses, MTUs, routes, rules, neighbours, VXLAN entries, sysctls, ports, BGP routes)
+_RTM_NEWNEIGH, _RTM_DELNEIGH, _RTM_GETNEIGH = 28, 29, 30
 _RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
 _RTM_NEWQDISC = 36
 
