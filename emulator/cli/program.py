@@ -43,7 +43,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "matrix": "Probe every pair of pods, and show who reaches whom.",
         "capture": "Capture packets at any place.",
         "flows": "List installed flows by stage, with their owners.",
-        "diff": "Compare installed flows with what was computed.",
+        "diff": "Compare what is installed with what was computed.",
         "fault": "Make something fail for real, and undo it.",
     },
     "Files and machine": {
