@@ -218,7 +218,8 @@ DRIFT = {
 
 def test_diff_says_whether_something_differs(invoke: Invoke, cluster: FakeCluster) -> None:
     fine = invoke("diff")
-    assert (fine.exit_code, fine.stdout) == (0, "all switches hold what was computed, and the kernel what was planned\n")
+    well = "all switches hold what was computed, and the kernel what was planned\n"
+    assert (fine.exit_code, fine.stdout) == (0, well)
     cluster.drifted = {"kind": "Drift", "items": [DRIFT], "healed": []}
     told = invoke("diff", "worker-1")
     assert told.exit_code == 1
