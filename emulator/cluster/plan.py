@@ -312,9 +312,8 @@ def _links(draft: Draft, nodes: Sequence[NodePlan]) -> Iterator[Link]:
     for cable in draft.layout.cables:
         yield Link(
             ends=(_end(draft, cable, 0, plans), _end(draft, cable, 1, plans)),
-            rate=cable.rate,
-            delay=cable.delay,
-            loss=cable.loss,
+            impairment=cable.impairment,
+            seed=cable.seed,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from emulator.api.objects import Path, render_path
+from emulator.cluster.impairments import SOUND, Impairment
 from emulator.cluster.wiring import BalancerMode, HealthCheck, IPAddress, IPNetwork, Mode
 
 CONTROL_PLANE = "control-plane"
@@ -99,12 +100,12 @@ class ExternalSpec:
 
 @dataclass(frozen=True, slots=True)
 class LinkSpec:
-    """A cable between two named things. Rate in bit/s, delay in microseconds, loss in 0..1."""
+    """A cable between two named things."""
 
     ends: tuple[str, str]
-    rate: int | None = None
-    delay: int | None = None
-    loss: float | None = None
+    impairment: Impairment = SOUND
+    seed: int = 0
+    """What the random choices of its impairment follow."""
     path: Path = ()
 
 

@@ -23,7 +23,8 @@ from emulator.cluster.fields import network as _network
 from emulator.cluster.fields import quantity as _quantity
 from emulator.cluster.fields import sequence as _sequence
 from emulator.cluster.health_fields import read_health
-from emulator.cluster.quantities import parse_delay, parse_loss, parse_rate
+from emulator.cluster.impairments import PARSERS, Impairment, ImpairmentMistake, read_impairment
+from emulator.cluster.quantities import parse_seed
 from emulator.cluster.ranges import documentation_ipv6
 from emulator.cluster.resize import resize
 from emulator.cluster.restrict import restrict
@@ -308,17 +309,23 @@ def _links(spec: Mapping[str, Any]) -> Iterator[LinkSpec]:
     for index, value in enumerate(_sequence(spec.get("links"), path)):
         here: Path = (*path, index)
         item = _mapping(value, here)
-        _known(item, here, "ends rate delay loss")
+        _known(item, here, "ends seed " + " ".join(PARSERS))
         ends = _sequence(item.get("ends"), (*here, "ends"))
         if len(ends) != 2:
             raise TopologyError((*here, "ends"), "a link has two ends", "ends: [worker-1, fabric]")
         yield LinkSpec(
             ends=(_name(ends[0], (*here, "ends", 0)), _name(ends[1], (*here, "ends", 1))),
-            rate=_quantity(item, "rate", parse_rate, here),
-            delay=_quantity(item, "delay", parse_delay, here),
-            loss=_quantity(item, "loss", parse_loss, here),
+            impairment=_impairment(item, here),
+            seed=_quantity(item, "seed", parse_seed, here) or 0,
             path=here,
         )
+
+
+def _impairment(item: Mapping[str, Any], path: Path) -> Impairment:
+    try:
+        return read_impairment(item)
+    except ImpairmentMistake as wrong:
+        raise TopologyError((*path, wrong.field), str(wrong), wrong.hint) from None
 
 
 def _check_names(topology: Topology) -> None:

@@ -14,6 +14,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import NoReturn
 
+from emulator.cluster.impairments import SOUND, Impairment
+
 IPAddress = IPv4Address | IPv6Address
 IPInterface = IPv4Interface | IPv6Interface
 IPNetwork = IPv4Network | IPv6Network
@@ -283,12 +285,11 @@ class LinkEnd:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A cable. Rates are in bit/s, delays in microseconds, loss in 0..1; None is unlimited."""
+    """A cable, with what it does to packets; `seed` is what its random choices follow."""
 
     ends: tuple[LinkEnd, LinkEnd]
-    rate: int | None = None
-    delay: int | None = None
-    loss: float | None = None
+    impairment: Impairment = SOUND
+    seed: int = 0
     mtu: int = 1500
 
 

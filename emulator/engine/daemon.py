@@ -37,6 +37,7 @@ from emulator.engine.proxies import Proxies
 from emulator.engine.pulse import Pulse
 from emulator.engine.readiness import Readiness, failing_pods, unready_workloads, unsettled_pods
 from emulator.engine.reconciler import Reconciler
+from emulator.engine.relaying import relay_of
 from emulator.engine.withdrawal import WATCHED_BY_CONTROLLER, Withdrawal
 from emulator.network.errors import NetworkError
 from emulator.network.names import netns_path
@@ -74,7 +75,7 @@ class Engine:
         settings = Settings(
             ovs=Path(os.environ["OVS_RUNDIR"]), datapath=self.options.datapath, offload=self.options.offload
         )
-        self.network = Network(self.wiring, settings)
+        self.network = Network(self.wiring, settings, relay_of(run_dir))
         self._reconciler = Reconciler(self.store, self.wiring, self.pulse)
         self.proxies = IngressProxies(self.store, self.wiring, self.pulse)
         self.kubelets = Kubelets(

@@ -14,6 +14,7 @@ from emulator.cluster.topology import FAMILIES, NODES, TopologyError, parse_topo
 from emulator.engine.birds import bird_services
 from emulator.engine.bytecode import compile_stale
 from emulator.engine.options import Options
+from emulator.engine.relaying import relay_service
 from emulator.sandbox.places import RUN
 
 _CONTROLLER = {"EVENTLET_NO_GREENDNS": "yes"}
@@ -54,6 +55,7 @@ def start(
                 notify=True,
                 listens=True,
             ),
+            relay_service(Path(RUN)),
             *bird_services(wire(parse_topology(options.topology)), Path(RUN)),
         ],
         datapath=sandbox.Datapath(datapath),

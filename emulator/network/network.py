@@ -11,6 +11,7 @@ from pathlib import Path
 
 from emulator.cluster.bands import FIRST_NODE_PORT, LAST_NODE_PORT
 from emulator.cluster.host_ports import HostPort
+from emulator.cluster.impairments import Impairment
 from emulator.cluster.wiring import (
     FIRST_POD_OFPORT,
     Balancer,
@@ -37,6 +38,7 @@ from emulator.network.names import netns_name
 from emulator.network.places import BalancerHost, ExternalHost, NodeHost, PlaceHost, PodHost, RouterHost
 from emulator.network.plumber import Plumber
 from emulator.network.routers import router_ends
+from emulator.network.shaping import How, RelayService, Shaper
 from emulator.network.switchboard import BridgeSpec, Switchboard
 
 _MENDINGS = 3
@@ -75,31 +77,51 @@ class Network:
     already there adopts it.
     """
 
-    def __init__(self, wiring: Wiring, settings: Settings) -> None:
+    def __init__(self, wiring: Wiring, settings: Settings, relay: RelayService | None = None) -> None:
         self.net = KubeNet()
         self._wiring = wiring
         self._settings = settings
         self._switchboard = Switchboard(settings.ovs / "db.sock")
         self._plumber = Plumber(self._switchboard)
+        self._shaper = Shaper(self._switchboard, relay)
         self._pods: dict[str, PodAttachment] = {}
         self._lock = threading.Lock()
 
-    def build(self) -> None:
+    def build(self, impaired: Sequence[Link] = ()) -> None:
         """Make bridges, nodes, external hosts, links and tunnels; returns when all ports forward.
 
+        `impaired` are links that are impaired beside those of the plan, or otherwise than it says.
         Raises NetemUnavailable, VxlanUnavailable and KernelDatapathUnavailable where the kernel lacks what
         is asked for.
         """
         if self._settings.datapath == "kernel":
             refuse_without_kernel_datapath()
-        shaping.refuse_impossible(self._wiring.links)
+        links = self._impaired(impaired)
+        self._shaper.refuse_impossible(links)
         if self._wiring.routers:
             refuse_without_bird()
         with self._lock:
             sketch(self.net, self._wiring, self._settings)
             change = self.net.weave(self._plumber)
-            shaping.shape([link for link in self._wiring.links if shaping.is_shaped(link)])
             change.wait()
+            self._shaper.shape(links)
+
+    def impair(self, links: Sequence[Link]) -> None:
+        """Make these links as they say, sound or impaired, and all others as the plan says.
+
+        Returns when it is so. Pods' cables are links too.
+        """
+        wanted = self._impaired(links)
+        self._shaper.refuse_impossible(wanted)
+        with self._lock:
+            self._shaper.shape(wanted)
+
+    def impairs_by(self, impairment: Impairment) -> How:
+        """What it takes here to impair a link so."""
+        return self._shaper.how(impairment)
+
+    def _impaired(self, links: Sequence[Link]) -> list[Link]:
+        return list({link.ends: link for link in (*self._wiring.links, *links)}.values())
 
     def attach(self, pods: Sequence[PodAttachment]) -> None:
         """Give pods their netns, interface, addresses and port. A pod that moved is detached first."""

@@ -1,46 +1,145 @@
-"""Rate, delay and loss of links, by tc."""
+"""Brings links to what their impairments say: by the kernel where it can, else by the relay.
+
+A rate alone is tc's token bucket, which every kernel has. Delay, jitter, loss, duplication, reordering and
+corruption are netem's where the kernel has it; elsewhere the relay's, rate included. All of them hang at the
+interface as its queueing discipline, and go with it. A small MTU and a cut cable are the state of the
+interfaces at bridges: the host at the other end of the cable keeps its own, and is not told.
+"""
 
 from __future__ import annotations
 
 import errno
-import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
 
+from emulator.cluster.impairments import SOUND, Impairment
 from emulator.cluster.wiring import Link, LinkEnd
-from emulator.network import netns, rtnl
+from emulator.network import ethtool, netns, rtnl, tc
 from emulator.network.errors import NetemUnavailable, NetworkError
-from emulator.network.names import NETNS_DIRECTORY, netns_name
+from emulator.network.names import netns_name
 from emulator.network.netlink import Netlink, NetlinkError
+from emulator.network.relay import orders
+from emulator.network.relay.channel import LONGEST_QUEUE, MOST_FRAMES, burst
+from emulator.network.relay.orders import Order
+from emulator.network.switchboard import Switchboard
 
-_SMALLEST_BURST = 15_000
-"""Bytes: ten full frames, or one segment train would never fit the bucket."""
-_REFILLS = 100
-"""Refills a second that the slowest kernel timer manages; the bucket holds what passes between two."""
-_QUEUE_MILLISECONDS = 50
-_NETEM_PACKETS = 10_000
+_PATIENCE = 30.0
+_ATTEMPTS = 3
+"""The relay may be killed while it is told something; the next one does it at its start."""
+
+
+class How(StrEnum):
+    """What impairs packets that leave by an interface."""
+
+    NOTHING = "nothing"
+    TOKEN_BUCKET = "tbf"
+    NETEM = "netem"
+    RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True)
-class _Command:
-    netns: str | None
-    line: str
+class RelayService:
+    """How the relay is run. `start` returns when it has taken up its orders, whether it ran or not."""
+
+    directory: Path
+    start: Callable[[], None]
+    stop: Callable[[], None]
+
+
+@dataclass
+class Shaper:
+    """The impaired links of a network. Methods block and raise NetworkError or OSError."""
+
+    switchboard: Switchboard
+    relay: RelayService | None
+    _has_netem: bool | None = None
+    _links: dict[tuple[LinkEnd, LinkEnd], Link] = field(default_factory=dict)
+    """What is in force."""
+
+    def how(self, impairment: Impairment) -> How:
+        """What does it here."""
+        if not impairment.needs_netem:
+            return How.TOKEN_BUCKET if impairment.rate is not None else How.NOTHING
+        if self._has_netem is None:
+            self._has_netem = has_netem()
+        return How.NETEM if self._has_netem else How.RELAY
+
+    def refuse_impossible(self, links: Sequence[Link]) -> None:
+        """Raise NetemUnavailable when a link is impaired as this kernel cannot."""
+        for link in links:
+            if self.how(link.impairment) is How.RELAY and (self.relay is None or not can_relay()):
+                ends = " - ".join(end.place for end in link.ends)
+                raise NetemUnavailable(
+                    f"the link {ends} is to be impaired, but this kernel has neither sch_netem nor what the "
+                    "relay needs (sch_htb, act_mirred and cls_u32 or cls_matchall, /dev/net/tun); take its "
+                    "impairment out, or use a kernel that has them"
+                )
+
+    def shape(self, links: Sequence[Link]) -> None:
+        """Make these the impaired links, and all others sound; cables of gone pods are passed over."""
+        with Netlink() as netlink:
+            present = rtnl.links(netlink)
+        whole = (x for x in links if all(end.interface in present for end in x.ends if end.bridge))
+        wanted = {link.ends: link for link in whole if link.impairment}
+        before, self._links = self._links, wanted
+        self._shape_packets(before, wanted)
+        for ends, link in {**before, **wanted}.items():
+            _set_interfaces(
+                [end.interface for end in ends if end.bridge and end.interface in present],
+                link.mtu,
+                before[ends].impairment if ends in before else SOUND,
+                wanted[ends].impairment if ends in wanted else SOUND,
+            )
+
+    def _shape_packets(
+        self, before: Mapping[tuple[LinkEnd, LinkEnd], Link], wanted: Mapping[tuple[LinkEnd, LinkEnd], Link]
+    ) -> None:
+        old, new = self._ends(before), self._ends(wanted)
+        changed = {end for end in old.keys() | new.keys() if old.get(end) != new.get(end)}
+        left = {end for end in changed if end not in new or (end in old and old[end][0] is not new[end][0])}
+        self.switchboard.leave_queues([end.interface for end in changed & new.keys() if end.bridge])
+        for end in left:
+            tc.clear(_netns_of(end), end.interface)
+        for end in changed & new.keys():
+            how, link = new[end]
+            if how in (How.TOKEN_BUCKET, How.NETEM):
+                tc.run(_netns_of(end), _lines(link.impairment, end))
+        self._order([_order(link, end) for end, (how, link) in new.items() if how is How.RELAY])
+        self.switchboard.take_queues([end.interface for end in changed - new.keys() if end.bridge])
+
+    def _ends(self, links: Mapping[tuple[LinkEnd, LinkEnd], Link]) -> dict[LinkEnd, tuple[How, Link]]:
+        return {
+            end: (how, link)
+            for link in links.values()
+            if (how := self.how(link.impairment)) is not How.NOTHING
+            for end in link.ends
+        }
+
+    def _order(self, wanted: Sequence[Order]) -> None:
+        relay = self.relay
+        if relay is None:
+            return
+        present = orders.read(relay.directory)
+        if not wanted and not present:
+            return
+        kept = {order.key for order in wanted}
+        for order in present:
+            if order.key not in kept:
+                # Also what an engine that died has left: frames would stop where the relay does not look.
+                tc.clear(order.netns, order.interface)
+        orders.write(relay.directory, wanted)
+        failed = _carry_out(relay)
+        if failed:
+            raise NetworkError("; ".join(f"{name} cannot be impaired: {why}" for name, why in failed.items()))
+        if not wanted:
+            relay.stop()
 
 
 def is_shaped(link: Link) -> bool:
-    """Whether the link has a rate, a delay or a loss."""
-    return _wants_netem(link) or link.rate is not None
-
-
-def refuse_impossible(links: Sequence[Link]) -> None:
-    """Raise NetemUnavailable when a link has a delay or a loss and this kernel cannot make one."""
-    wanting = [link for link in links if _wants_netem(link)]
-    if wanting and not has_netem():
-        ends = " - ".join(end.place for end in wanting[0].ends)
-        raise NetemUnavailable(
-            f"the link {ends} has a delay or a loss, but this kernel cannot emulate them (no sch_netem); "
-            "take delay and loss out of the topology, or use a kernel with CONFIG_NET_SCH_NETEM"
-        )
+    """Whether Open vSwitch has to keep away from the queueing disciplines of the link's ends."""
+    return link.impairment.touches_packets
 
 
 def has_netem() -> bool:
@@ -48,12 +147,9 @@ def has_netem() -> bool:
     return netns.in_threads([_try_netem])[0]
 
 
-def shape(links: Sequence[Link]) -> None:
-    """Put the links' rate, delay and loss into force, each way. Raises NetworkError."""
-    commands = [command for link in links for command in _commands(link)]
-    for place in sorted({command.netns for command in commands}, key=str):
-        lines = "".join(f"{command.line}\n" for command in commands if command.netns == place)
-        _run(place, lines)
+def can_relay() -> bool:
+    """Whether the kernel has what redirects frames to the relay; tried in a netns made for it."""
+    return netns.in_threads([_try_redirection])[0]
 
 
 def _try_netem() -> bool:
@@ -67,39 +163,65 @@ def _try_netem() -> bool:
     return True
 
 
-def _wants_netem(link: Link) -> bool:
-    return bool(link.delay or link.loss)
+def _try_redirection() -> bool:
+    netns.leave()
+    for lines in tc.redirections("lo", "1:", "lo"):
+        try:
+            tc.run(None, lines)
+        except NetworkError:
+            continue
+        return Path("/dev/net/tun").exists()
+    return False
 
 
-def _commands(link: Link) -> Iterator[_Command]:
-    for end in link.ends:
-        place = None if end.bridge else netns_name(end.place)
-        for line in _lines(link, end):
-            yield _Command(place, line)
+def _carry_out(relay: RelayService) -> Mapping[str, str]:
+    for attempt in range(_ATTEMPTS):
+        relay.start()
+        try:
+            failed: Mapping[str, str] = orders.carry_out(relay.directory, _PATIENCE)["failed"]
+        except OSError:
+            if attempt + 1 == _ATTEMPTS:
+                raise
+        else:
+            return failed
+    raise AssertionError
 
 
-def _lines(link: Link, end: LinkEnd) -> Iterator[str]:
+def _netns_of(end: LinkEnd) -> str | None:
+    return None if end.bridge else netns_name(end.place)
+
+
+def _order(link: Link, end: LinkEnd) -> Order:
+    return Order(_netns_of(end), end.interface, link.impairment, f"{link.seed}/{end.place}/{end.interface}")
+
+
+def _lines(impairment: Impairment, end: LinkEnd) -> Iterator[str]:
     parent = "root handle 1:"
-    if link.rate is not None:
-        burst = max(_SMALLEST_BURST, link.rate // 8 // _REFILLS)
-        limits = f"rate {link.rate}bit burst {burst} latency {_QUEUE_MILLISECONDS}ms"
+    if (rate := impairment.rate) is not None:
+        limits = f"rate {rate}bit burst {burst(rate)} latency {LONGEST_QUEUE * 1000:g}ms"
         yield f"qdisc replace dev {end.interface} {parent} tbf {limits}"
         parent = "parent 1: handle 10:"
-    if _wants_netem(link):
-        effects = f" delay {link.delay}us" if link.delay else ""
-        effects += f" loss {link.loss * 100:.6f}%" if link.loss else ""
-        yield f"qdisc replace dev {end.interface} {parent} netem limit {_NETEM_PACKETS}{effects}"
+    if impairment.needs_netem:
+        effects = " ".join(_effects(impairment))
+        yield f"qdisc replace dev {end.interface} {parent} netem limit {MOST_FRAMES} {effects}"
 
 
-def _run(place: str | None, lines: str) -> None:
-    # Not `tc -netns`: it mounts /sys anew, which a sandbox may not.
-    enter = ["nsenter", f"--net={NETNS_DIRECTORY / place}"] if place else []
-    argv = [*enter, "tc", "-batch", "-"]
-    try:
-        done = subprocess.run(argv, input=lines, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise NetworkError(
-            "links have a rate, a delay or a loss, which needs tc (package iproute2)"
-        ) from error
-    if done.returncode:
-        raise NetworkError(f"tc refused {lines.strip()!r}: {done.stderr.strip()}")
+def _effects(impairment: Impairment) -> Iterator[str]:
+    if impairment.delay:
+        yield f"delay {impairment.delay}us" + (f" {impairment.jitter}us" if impairment.jitter else "")
+    for effect in ("loss", "duplicate", "corrupt", "reorder"):
+        if share := getattr(impairment, effect):
+            yield f"{effect} {share * 100:.6f}%"
+
+
+def _set_interfaces(names: Sequence[str], mtu: int, before: Impairment, after: Impairment) -> None:
+    """The MTU and the state of a link's interfaces at bridges, where they change."""
+    if (before.mtu, before.down) == (after.mtu, after.down):
+        return
+    with Netlink() as netlink:
+        if before.mtu != after.mtu:
+            netlink.execute([rtnl.set_mtu(name, after.mtu or mtu) for name in names])
+        if before.down != after.down:
+            netlink.execute([rtnl.set_up(name, up=not after.down) for name in names])
+    if before.down and not after.down:
+        ethtool.settle_links(names)

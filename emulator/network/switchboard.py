@@ -13,6 +13,7 @@ from emulator.network.ovsdb import Operation, Ovsdb, Row, mapping, members, sing
 _MAX_BACKOFF = 1000
 """Longest pause between attempts to reach the controller, in milliseconds (Open vSwitch 3.1 ignores it)."""
 _CLOSED_AT_ONCE = 8
+_NO_QOS = "linux-noop"
 _INACTIVITY_PROBE = 30_000
 """Silence after which a controller counts as gone, in milliseconds: loaded machines must not look dead."""
 
@@ -101,6 +102,23 @@ class Switchboard:
             for start in range(0, len(found), _CLOSED_AT_ONCE):
                 self._wait_until_closed(database, tuple(self._closing))
                 self._close(database, found[start : start + _CLOSED_AT_ONCE])
+
+    def leave_queues(self, interfaces: Sequence[str]) -> None:
+        """Return when Open vSwitch leaves these ports' queueing disciplines alone; else it clears them."""
+        if not interfaces:
+            return
+        with Ovsdb(self._socket) as database:
+            found = [row for row in database.select("QoS", ["_uuid", "type"]) if row["type"] == _NO_QOS]
+            insertion = [] if found else [_insert("QoS", "noop", {"type": _NO_QOS})]
+            qos = found[0]["_uuid"] if found else ["named-uuid", "noop"]
+            operations = [*insertion, *(_set_qos(name, qos) for name in interfaces)]
+            database.wait_until_in_force(database.change(operations))
+
+    def take_queues(self, interfaces: Sequence[str]) -> None:
+        """Let Open vSwitch do with the queueing disciplines of these ports what it does with others'."""
+        if interfaces:
+            with Ovsdb(self._socket) as database:
+                database.change([_set_qos(name, ["set", []]) for name in interfaces])
 
     def reconnect(self) -> None:
         """Make all bridges dial their controller now.
@@ -229,12 +247,16 @@ def _new_ports(ports: Sequence[PortSpec]) -> Iterator[Operation]:
         row: dict[str, Any] = {"name": port.interface, "interfaces": ["named-uuid", f"{name}i"]}
         if port.shaped:
             row["qos"] = ["named-uuid", f"{name}q"]
-            yield _insert("QoS", f"{name}q", {"type": "linux-noop"})
+            yield _insert("QoS", f"{name}q", {"type": _NO_QOS})
         yield _insert("Interface", f"{name}i", {"name": port.interface, "ofport_request": port.ofport})
         yield _insert("Port", name, row)
         members_of.setdefault(port.bridge, []).append(name)
     for bridge, names in members_of.items():
         yield _add_members("Bridge", [["name", "==", bridge]], "ports", names)
+
+
+def _set_qos(interface: str, qos: Sequence[Any]) -> Operation:
+    return {"op": "update", "table": "Port", "where": [["name", "==", interface]], "row": {"qos": qos}}
 
 
 def _removals(ports: Iterable[PortState]) -> Iterator[Operation]:

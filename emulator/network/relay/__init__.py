@@ -1,0 +1,2 @@
+"""Impairs links where the kernel has no netem: a process that frames pass through, on their way out of an
+interface."""
