@@ -24,6 +24,7 @@ from emulator.engine import proxies
 from emulator.engine.advertising import Advertising
 from emulator.engine.apiserver import CertificateError, make_certificate, serve_api
 from emulator.engine.faults.injector import Injector
+from emulator.engine.faults.links import troubled_links
 from emulator.engine.health_checks import HealthChecks
 from emulator.engine.heartbeats import Heartbeats
 from emulator.engine.ingress import IngressProxies
@@ -141,7 +142,8 @@ class Engine:
             tasks.create_task(self._follow_switch())
 
     async def _build(self, plumbing: PodPlumbing, certificate: Awaitable[Path]) -> None:
-        await asyncio.to_thread(self.network.build)
+        troubled = troubled_links(self.wiring.links, self.faults.active)
+        await asyncio.to_thread(self.network.build, troubled)
         await asyncio.to_thread(plumbing.adopt, self.store.list("Pod"))
         for host in self.wiring.external:
             place = f"ext/{host.name}"

@@ -116,6 +116,19 @@ class Network:
         with self._lock:
             self._shaper.shape(wanted)
 
+    def refuse_impossible(self, links: Sequence[Link]) -> None:
+        """Raise NetemUnavailable when a link is impaired as this kernel cannot."""
+        self._shaper.refuse_impossible(links)
+
+    def cable_of(self, pod: str) -> Link | None:
+        """The cable between a pod, `shop/web-0`, and its node's bridge; None when there is no such pod."""
+        attached = self._pods.get(pod)
+        if attached is None:
+            return None
+        bridge, port = self._wiring.node(attached.node).bridge, attached.port
+        near = LinkEnd(f"node/{attached.node}", port.interface, bridge)
+        return Link((LinkEnd(pod, "eth0"), near), mtu=port.mtu)
+
     def impairs_by(self, impairment: Impairment) -> How:
         """What it takes here to impair a link so."""
         return self._shaper.how(impairment)

@@ -216,12 +216,11 @@ def _effects(impairment: Impairment) -> Iterator[str]:
 
 def _set_interfaces(names: Sequence[str], mtu: int, before: Impairment, after: Impairment) -> None:
     """The MTU and the state of a link's interfaces at bridges, where they change."""
-    if (before.mtu, before.down) == (after.mtu, after.down):
-        return
     with Netlink() as netlink:
-        if before.mtu != after.mtu:
+        if after.mtu or before.mtu:
             netlink.execute([rtnl.set_mtu(name, after.mtu or mtu) for name in names])
-        if before.down != after.down:
+        if after.down or before.down:
+            # Also when it is down already: Open vSwitch sets its ports up when it starts.
             netlink.execute([rtnl.set_up(name, up=not after.down) for name in names])
     if before.down and not after.down:
         ethtool.settle_links(names)

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from emulator.cluster.impairments import Impairment
 from emulator.cluster.ipam import pod_port
 from emulator.cluster.plan import wire
 from emulator.cluster.topology import parse_topology
@@ -246,7 +247,7 @@ def detach() -> Report:
 def shape() -> Report:
     """Rates, before and after the death of ovs-vswitchd; and what this kernel says of delays."""
     plan = wiring()
-    limited = tuple(replace(link, rate=10_000_000) for link in plan.links)
+    limited = tuple(replace(link, impairment=Impairment(rate=10_000_000)) for link in plan.links)
     network = Network(replace(plan, links=limited), SETTINGS)
     network.build()
     flows("fabric", "actions=NORMAL")
@@ -258,7 +259,7 @@ def shape() -> Report:
     output("ovs-vsctl", "--timeout=30", "set", "Open_vSwitch", ".", "external_ids:seen=yes")
     report["after"] = _disciplines(interfaces)
     report["same_ofports"] = numbers == ofports()
-    delayed = replace(plan, links=tuple(replace(link, delay=1000) for link in plan.links))
+    delayed = replace(plan, links=tuple(replace(link, impairment=Impairment(delay=1000)) for link in plan.links))
     try:
         Network(delayed, SETTINGS).build()
     except NetemUnavailable as error:

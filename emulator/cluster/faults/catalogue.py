@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from emulator.cluster.faults.kind import FaultKind, FaultMistake, nearest
+from emulator.cluster.faults.links import LINKS
 from emulator.cluster.faults.machines import MACHINES
 from emulator.cluster.faults.processes import PROCESSES
 from emulator.cluster.faults.rules import RULES
 from emulator.cluster.faults.workloads import WORKLOADS
 
 KINDS: tuple[FaultKind, ...] = (
+    *LINKS,
     *MACHINES,
     *RULES,
     *PROCESSES,

@@ -79,6 +79,8 @@ class FaultKind:
     """What can be seen and learned by it."""
     parameters: tuple[Parameter, ...] = ()
     """The order is the one in which words without a name are read."""
+    check: Callable[[Mapping[str, Value]], None] | None = None
+    """What has to hold of the arguments together. Raises FaultMistake."""
     lasts: bool = True
     """Until it is cleared; else it is over as soon as it has happened, and what comes back does by itself."""
 
@@ -109,6 +111,8 @@ class FaultKind:
                 raise FaultMistake("", f"{self.name} needs {parameter.name}: {parameter.help}", self.usage)
             if parameter.default is not None:
                 found[parameter.name] = parameter.default
+        if self.check:
+            self.check(found)
         return {p.name: found[p.name] for p in self.parameters if p.name in found}
 
     @property

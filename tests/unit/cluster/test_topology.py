@@ -52,13 +52,13 @@ def test_one_family_is_enough() -> None:
 )
 def test_rates(text: str, value: int) -> None:
     links = [{"ends": ["worker-1", "fabric"], "rate": text}]
-    assert parse_topology(topology(links=links)).links[0].rate == value
+    assert parse_topology(topology(links=links)).links[0].impairment.rate == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("2ms", 2000), ("10us", 10), ("1s", 10**6), ("0.5ms", 500)])
 def test_delays(text: str, value: int) -> None:
     links = [{"ends": ["worker-1", "fabric"], "delay": text}]
-    assert parse_topology(topology(links=links)).links[0].delay == value
+    assert parse_topology(topology(links=links)).links[0].impairment.delay == value
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,9 @@ def test_delays(text: str, value: int) -> None:
         ({"links": [{"ends": ["worker-1", "x"]}]}, "spec.links[0].ends[1]", "'x' is not in this topology"),
         ({"links": [{"ends": ["worker-1", "fabric"], "rate": "fast"}]}, "spec.links[0].rate", "100mbit"),
         ({"links": [{"ends": ["worker-1", "fabric"], "loss": "200%"}]}, "spec.links[0].loss", "0.1%"),
+        ({"links": [{"ends": ["worker-1", "fabric"], "jitter": "1ms"}]}, "spec.links[0].jitter", "add delay"),
+        ({"links": [{"ends": ["worker-1", "fabric"], "mtu": 9000}]}, "spec.links[0].mtu", "68 to 1500"),
+        ({"links": [{"ends": ["worker-1", "fabric"], "seed": "x"}]}, "spec.links[0].seed", "42"),
         ({"links": [{"ends": ["worker-1", "client"]}]}, "spec.links[0].ends", "link to routers only"),
         (
             {"links": [{"ends": ["worker-1", "fabric"]}, {"ends": ["worker-1", "nat"]}]},

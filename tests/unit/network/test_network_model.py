@@ -1,8 +1,7 @@
-"""The KubeNet of each shipped topology, before anything is made of it; shaping's commands."""
+"""The KubeNet of each shipped topology, before anything is made of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,9 @@ import yaml
 from emulator.cluster.ipam import pod_port
 from emulator.cluster.plan import wire
 from emulator.cluster.topology import parse_topology
-from emulator.cluster.wiring import Link, LinkEnd, Mode, PortRole, Wiring
-from emulator.network import shaping
+from emulator.cluster.wiring import Mode, PortRole, Wiring
 from emulator.network.cables import BridgeEnd, HostEnd
-from emulator.network.errors import NetemUnavailable, NetworkError
+from emulator.network.errors import NetworkError
 from emulator.network.kubenet import KubeNet
 from emulator.network.network import PodAttachment, Settings, add_pod, sketch
 from emulator.network.plumber import Plan
@@ -132,43 +130,3 @@ def test_iperf_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(NetworkError, match="iperf did not start"):
         KubeNet().iperf([Host(), Host()])
-
-
-# -- shaping ---------------------------------------------------------------------------------------
-
-CABLE = Link((LinkEnd("router/a", "a-1", "a"), LinkEnd("ext/client", "eth0")))
-
-
-def commands(link: Link, monkeypatch: pytest.MonkeyPatch) -> dict[str | None, str]:
-    ran: dict[str | None, str] = {}
-    monkeypatch.setattr(shaping, "_run", ran.__setitem__)
-    shaping.shape([link])
-    return ran
-
-
-def test_both_ends_are_shaped(monkeypatch: pytest.MonkeyPatch) -> None:
-    link = replace(CABLE, rate=1_000_000_000, delay=2000, loss=0.001)
-    near = (
-        "qdisc replace dev a-1 root handle 1: tbf rate 1000000000bit burst 1250000 latency 50ms\n"
-        "qdisc replace dev a-1 parent 1: handle 10: netem limit 10000 delay 2000us loss 0.100000%\n"
-    )
-    assert commands(link, monkeypatch) == {None: near, "ext-client": near.replace("a-1", "eth0")}
-
-
-def test_small_rates_still_pass_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "burst 15000 " in (commands(replace(CABLE, rate=64_000), monkeypatch)[None])
-
-
-def test_delay_alone_needs_no_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
-    near = commands(replace(CABLE, delay=500), monkeypatch)[None]
-    assert near == "qdisc replace dev a-1 root handle 1: netem limit 10000 delay 500us\n"
-
-
-def test_delay_and_loss_are_refused_without_netem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shaping, "has_netem", lambda: False)
-    for link in (replace(CABLE, delay=1), replace(CABLE, loss=0.5)):
-        with pytest.raises(NetemUnavailable, match=r"router/a - ext/client.*sch_netem"):
-            shaping.refuse_impossible([link])
-    shaping.refuse_impossible([CABLE, replace(CABLE, rate=5)])
-    monkeypatch.setattr(shaping, "has_netem", lambda: True)
-    shaping.refuse_impossible([replace(CABLE, delay=1)])
