@@ -1,4 +1,5 @@
-"""The relay of impaired links, as a service of the cluster's sandbox. It runs only while a link needs it."""
+"""The relay of impaired links, as a service of the cluster's sandbox. It does not run before a link
+needs it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def relay_service(run_dir: Path) -> ServiceSpec:
 
 
 def relay_of(run_dir: Path) -> RelayService:
-    """The relay as the network starts and stops it; both block and raise OSError."""
+    """The relay as the network starts it; that blocks and raises OSError."""
 
     def ask(what: str) -> None:
         control.ask(run_dir / "control.sock", {"do": what, "service": UNIT}, timeout=_PATIENCE)
@@ -30,4 +31,4 @@ def relay_of(run_dir: Path) -> RelayService:
         ask("release")
         ask("wait")
 
-    return RelayService(run_dir / _DIRECTORY, start, lambda: ask("hold"))
+    return RelayService(run_dir / _DIRECTORY, start)

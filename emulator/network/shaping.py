@@ -9,6 +9,7 @@ interfaces at bridges: the host at the other end of the cable keeps its own, and
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -26,8 +27,6 @@ from emulator.network.relay.orders import Order
 from emulator.network.switchboard import Switchboard
 
 _PATIENCE = 30.0
-_ATTEMPTS = 3
-"""The relay may be killed while it is told something; the next one does it at its start."""
 
 
 class How(StrEnum):
@@ -45,7 +44,6 @@ class RelayService:
 
     directory: Path
     start: Callable[[], None]
-    stop: Callable[[], None]
 
 
 @dataclass
@@ -133,8 +131,6 @@ class Shaper:
         failed = _carry_out(relay)
         if failed:
             raise NetworkError("; ".join(f"{name} cannot be impaired: {why}" for name, why in failed.items()))
-        if not wanted:
-            relay.stop()
 
 
 def is_shaped(link: Link) -> bool:
@@ -175,16 +171,17 @@ def _try_redirection() -> bool:
 
 
 def _carry_out(relay: RelayService) -> Mapping[str, str]:
-    for attempt in range(_ATTEMPTS):
+    deadline = time.monotonic() + _PATIENCE
+    while True:
         relay.start()
         try:
             failed: Mapping[str, str] = orders.carry_out(relay.directory, _PATIENCE)["failed"]
         except OSError:
-            if attempt + 1 == _ATTEMPTS:
+            # It has just died, and who supervises it does not know yet.
+            if time.monotonic() > deadline:
                 raise
         else:
             return failed
-    raise AssertionError
 
 
 def _netns_of(end: LinkEnd) -> str | None:

@@ -299,11 +299,21 @@ _INSIDE = (
     ),
     _Inside(
         "sch_netem",
-        "`delay` and `loss` of links",
+        "impaired links, by netem",
         "ip link add e0 type veth peer e1 && tc qdisc add dev e0 root netem delay 1ms",
         False,
         "as root: apt-get install linux-modules-extra-$(uname -r) where there is one, modprobe sch_netem; "
-        "without it topologies with delay or loss are refused",
+        "without it our own relay impairs links, see below",
+    ),
+    _Inside(
+        "link relay",
+        "impaired links where the kernel has no sch_netem: these are by the relay",
+        "ip link add q0 type veth peer q1 && tc qdisc add dev q0 root handle 1: htb && "
+        "tc filter add dev q0 parent 1: protocol all prio 1 u32 match u32 0 0 action mirred egress redirect "
+        "dev q1 && test -c /dev/net/tun",
+        False,
+        "use a kernel with sch_htb, cls_u32 and act_mirred; with neither sch_netem nor these, impaired links "
+        "are refused",
     ),
     _Inside(
         "packet sockets",

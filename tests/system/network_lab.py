@@ -259,7 +259,9 @@ def shape() -> Report:
     output("ovs-vsctl", "--timeout=30", "set", "Open_vSwitch", ".", "external_ids:seen=yes")
     report["after"] = _disciplines(interfaces)
     report["same_ofports"] = numbers == ofports()
-    delayed = replace(plan, links=tuple(replace(link, impairment=Impairment(delay=1000)) for link in plan.links))
+    delayed = replace(
+        plan, links=tuple(replace(link, impairment=Impairment(delay=1000)) for link in plan.links)
+    )
     try:
         Network(delayed, SETTINGS).build()
     except NetemUnavailable as error:

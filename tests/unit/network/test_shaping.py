@@ -27,7 +27,7 @@ class Machine:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path, *, netem: bool) -> None:
         self.did: list[str] = []
-        self.relay = RelayService(directory, lambda: self.note("start"), lambda: self.note("stop"))
+        self.relay = RelayService(directory, lambda: self.note("start"))
         self.present = {name: LinkState(name, 1, "", True, None) for name in ("a-1", "a-2", "b-1")}
         monkeypatch.setattr(shaping, "has_netem", lambda: netem)
         monkeypatch.setattr(shaping, "can_relay", lambda: True)
@@ -106,7 +106,7 @@ def test_delay_alone_needs_no_bucket(netem: Machine) -> None:
     assert "here qdisc replace dev a-1 root handle 1: netem limit 10000 delay 500us" in netem.told()
 
 
-def test_the_relay_gets_both_ends_and_is_stopped_when_it_has_nothing_to_do(relay: Machine) -> None:
+def test_the_relay_gets_both_ends_and_lets_go_of_them(relay: Machine) -> None:
     one = shaper(relay)
     one.shape([CABLE, replace(OTHER, impairment=Impairment(loss=0.1), seed=3)])
     assert relay.told() == ["leave a-2 b-1", "start", "relay a-2 b-1"]
@@ -118,7 +118,7 @@ def test_the_relay_gets_both_ends_and_is_stopped_when_it_has_nothing_to_do(relay
     one.shape([])
     said = relay.told()
     assert sorted(said[:2]) == ["clear here a-2", "clear here b-1"], "frames pass before the relay lets go"
-    assert said[-3:] == ["relay", "stop", "take a-2 b-1"]
+    assert said[-3:] == ["start", "relay", "take a-2 b-1"]
     one.shape([])
     assert relay.told() == []
 
@@ -135,7 +135,7 @@ def test_from_the_bucket_to_the_relay_and_back(relay: Machine) -> None:
     one.shape([limited])
     said = relay.told()
     assert said.index("clear here a-2") < next(k for k, line in enumerate(said) if "tbf" in line)
-    assert said[-1] == "stop"
+    assert said[-1] == "relay"
 
 
 def test_what_a_dead_engine_left_to_the_relay_is_taken_back(relay: Machine) -> None:
