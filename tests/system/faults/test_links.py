@@ -14,7 +14,7 @@ import pytest
 
 from emulator import Cluster
 from emulator.api.errors import ApiError
-from tests.system.faults.restored import assert_restored, output, standing
+from tests.system.faults.restored import assert_restored, standing
 from tests.system.oracles.objects import HTTP, pod
 from tests.system.processes import PATIENCE, kill_and_await
 
@@ -167,9 +167,7 @@ def test_a_cut_cable_and_a_pods_own(whole: Cluster) -> None:
     assert whole.probe("shop/near", "shop/far", f"{HTTP}/tcp")["outcome"] == "connected"
     whole.inject("link-down", link="shop/far")
     assert whole.probe("shop/near", "shop/far", f"{HTTP}/tcp", timeout=0.5)["outcome"] == "dropped"
-    assert "NO-CARRIER" in output(
-        whole, "nsenter", "--net=/run/netns/pod-shop.far", "ip", "link", "show", "eth0"
-    )
+    assert "NO-CARRIER" in whole.exec("shop/far", ["ip", "link", "show", "eth0"]).stdout
     whole.clear("link-down")
     whole.inject("link-impaired", link="shop/far", delay="40ms")
     seen = whole.probe("shop/near", "shop/far", f"{HTTP}/tcp")
