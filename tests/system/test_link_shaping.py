@@ -32,7 +32,7 @@ def test_a_delay_of_a_topology_is_real(delayed: Path) -> None:
             words = [program, "probe", "ext/client", f"node/{node}", "-o", "json"]
             said = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
             assert said["outcome"] == "connected"
-            times[node] = said["milliseconds"][0]
+            times[node] = said["milliseconds"]["least"]
         assert times["worker-1"] >= 40, "there and back"
         assert times["worker-2"] < times["worker-1"]
     finally:
