@@ -116,12 +116,6 @@ def set_up(name: str, *, up: bool) -> Request:
     return Request(RTM_NEWLINK, 0, payload, f"set {name} {'up' if up else 'down'}")
 
 
-def set_mtu(name: str, mtu: int) -> Request:
-    """Set the largest packet that an interface takes, in bytes."""
-    payload = _interface() + _named(name) + attribute(_IFLA_MTU, struct.pack("=I", mtu))
-    return Request(RTM_NEWLINK, 0, payload, f"set the MTU of {name} to {mtu}")
-
-
 def set_up_index(index: int) -> Request:
     """Set the interface of that index up."""
     return Request(RTM_NEWLINK, 0, _interface(up=True, index=index), f"set interface {index} up")

@@ -32,8 +32,10 @@ _TUN = "/dev/net/tun"
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 _OWN_NETNS = Path("/proc/thread-self/ns/net")
 _FIRST_HANDLE = 0x1000 + os.getpid() % 0x70 * 0x100
-"""Of this process: a discipline of the same handle as its predecessor's would keep that one's filters. And small
-enough to be half of a socket's priority, which is a signed number."""
+"""A predecessor's discipline of the same handle would keep its filters, so it is this process' own.
+
+It is half of a socket's priority, which is a signed number.
+"""
 _LARGEST_FRAME = 1 << 16
 _AT_A_TIME = 64
 """Frames read from one end before another gets its turn."""
