@@ -27,7 +27,7 @@ from emulator.cluster.wiring import (
 )
 from emulator.network import netns, own_ports, shaping
 from emulator.network.bird import refuse_without_bird
-from emulator.network.cables import BridgeEnd, Detour, HostRoute, OwnPorts, RemoteEnd, Tunnel
+from emulator.network.cables import Detour, HostRoute, OwnPorts
 from emulator.network.datapath import refuse_without_kernel_datapath
 from emulator.network.kernel import mending
 from emulator.network.kernel.facts import Difference, differences
@@ -40,6 +40,7 @@ from emulator.network.plumber import Plumber
 from emulator.network.routers import router_ends
 from emulator.network.shaping import How, RelayService, Shaper
 from emulator.network.switchboard import BridgeSpec, Switchboard
+from emulator.network.tunnels import tunnels
 
 _MENDINGS = 3
 """Rounds: an interface that comes up has to be given its routes."""
@@ -285,7 +286,7 @@ def sketch(net: KubeNet, wiring: Wiring, settings: Settings) -> None:
         net.addHost(router.place, cls=RouterHost, ends=tuple(router_ends(router)))
     for link in wiring.links:
         _add_link(net, wiring, link, offload=settings.offload)
-    for tunnel in _tunnels(wiring):
+    for tunnel in tunnels(wiring):
         net.addTunnel(tunnel)
 
 
@@ -390,26 +391,3 @@ def _position(wiring: Wiring, end: LinkEnd) -> int:
 def _ofport(wiring: Wiring, end: LinkEnd) -> int:
     ports = wiring.bridge(end.bridge or "").ports
     return next(port.ofport for port in ports if port.name == end.interface)
-
-
-def _tunnels(wiring: Wiring) -> Iterable[Tunnel]:
-    for node in wiring.nodes:
-        for port in wiring.bridge(node.bridge).ports:
-            if port.role is not PortRole.TUNNEL:
-                continue
-            local = node.addresses[0].ip
-            others = (other for other in wiring.nodes if other is not node)
-            remotes = (
-                RemoteEnd(other.vtep_mac, interface.ip)
-                for other in others
-                for interface in other.addresses
-                if interface.version == local.version
-            )
-            yield Tunnel(
-                end=BridgeEnd(node.bridge, port.name, port.ofport),
-                place=f"node/{node.name}",
-                vni=wiring.vni,
-                local=local,
-                remotes=tuple(remotes),
-                mtu=port.mtu,
-            )

@@ -139,11 +139,11 @@ def test_impairments_outlive_the_relay_the_engine_and_the_switch(whole: Cluster)
     assert "by netem" in did or whole.sandbox.services()["relay"]["state"] == "ready"
     if whole.sandbox.services()["relay"]["state"] == "ready":
         kill_and_await(whole, "relay")
-        assert min(sent(whole, count=20)["delays"]) >= 0.030
+        assert min(sent(whole, size=1000, count=20)["delays"]) >= 0.030
     for service in ("engine", "ovs-vswitchd"):
         kill_and_await(whole, service)
         assert whole.wait_ready(PATIENCE).ready
-        seen = sent(whole, count=20)
+        seen = sent(whole, size=1000, count=20)
         assert len(seen["order"]) == 20
         assert min(seen["delays"]) >= 0.030, service
 
