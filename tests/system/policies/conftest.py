@@ -77,6 +77,11 @@ class Playground:
         self.there[where, name] = policy
         self.cluster.apply([policy])
 
+    def put(self, policy: Object) -> None:
+        """Create or change a ClusterNetworkPolicy; returns when it is in force."""
+        self.there["", policy["metadata"]["name"]] = policy
+        self.cluster.apply([policy])
+
     def delete(self, where: str, name: str) -> None:
         """Delete a policy; returns when it is no longer in force."""
         self.cluster.delete([self.there.pop((where, name))])
