@@ -213,16 +213,25 @@ class Load:
                 try:
                     async with asyncio.timeout(stream.timeout):
                         said = await (_stream if stream.protocol is Protocol.TCP else _datagram)(sock, stream)
+                except TimeoutError:
+                    missing = "answer" if _is_connected(sock) else "connection"
+                    outcome, said = Outcome.DROPPED, f"no {missing} within {stream.timeout:g} s"
                 finally:
                     port = sock.getsockname()[1]
-        except TimeoutError:
-            outcome, said = Outcome.DROPPED, f"no answer within {stream.timeout:g} s"
         except OSError as error:
             outcome = Outcome.REJECTED if error.errno in _REFUSED else Outcome.ERROR
             said = error.strerror or str(error)
         self._requests.append(Request(index, began, time.time(), outcome, said, port))
         if self._enough is not None and len(self._requests) >= self._enough:
             self._ending.set()
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 async def _stream(sock: socket.socket, stream: Stream) -> str:

@@ -22,6 +22,7 @@ from emulator.cluster.drain import DrainOptions
 from emulator.oracle.services import Expected, Frontend, Question, expected
 from emulator.oracle.world import World
 from emulator.scenario import changes
+from tests.system.hygiene import inside
 
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.47"
 SPACE = "soak"
@@ -224,6 +225,14 @@ class Timeline:
         first = max(0, bisect_right(self.times, began - SLACK) - 1)
         return self.words[first : bisect_right(self.times, ended + SLACK)]
 
+    def since(self, began: float, ended: float) -> str:
+        """What changed in that time, for somebody who asks why."""
+        return "; ".join(
+            f"{when:.3f} {word.outcome} {sorted(word.pods)}"
+            for when, word in zip(self.times, self.words, strict=True)
+            if began <= when <= ended
+        )
+
 
 @dataclass
 class Judgement:
@@ -231,9 +240,14 @@ class Judgement:
 
     agreed: Counter[str] = field(default_factory=Counter)
     disagreed: list[str] = field(default_factory=list)
+    _before: dict[tuple[int, int], str] = field(default_factory=dict)
+    """(stream, source port) → its latest use: switches remember the connections of a port."""
 
-    def take(self, asked: list[Asked], report: JsonObject, history: History) -> None:
-        """Hold every request of a load against the words on its time."""
+    def take(self, asked: list[Asked], report: JsonObject, history: History, tracked: str) -> None:
+        """Hold every request of a load against the words on its time.
+
+        `tracked` is what the switch remembers of connections right after the load.
+        """
         words = history.words({one.question for one in asked})
         for index, began, ended, outcome, said, port in report["requests"]:
             one = asked[index]
@@ -243,10 +257,14 @@ class Judgement:
             else:
                 source, target = one.stream["from"], f"{one.stream['to']}:{one.stream['port']}"
                 told = "; ".join(f"{w.outcome} {sorted(w.pods)} ({w.reason})" for w in around)
+                earlier = words[one.question].since(began - 30, began)
                 self.disagreed.append(
                     f"{source} ({port}) → {target} IPv{one.question.family} at {began:.3f} for "
-                    f"{ended - began:.3f} s: {outcome} {said!r}; the oracle: {told}"
+                    f"{ended - began:.3f} s: {outcome} {said!r}; the oracle: {told}; the port's use before: "
+                    f"{self._before.get((index, port), 'none')}; half a minute before: {earlier}; "
+                    f"tracked: {[line for line in tracked.splitlines() if f'sport={port},' in line]}"
                 )
+            self._before[index, port] = f"{outcome} {said!r} at {began:.3f}"
 
 
 def _agrees(question: Question, around: list[Expected], outcome: str, said: str) -> bool:
@@ -333,7 +351,7 @@ def play(cluster: Cluster, seed: int, seconds: float, rate: float) -> tuple[Judg
             chaos.step()
         report = cluster.stop_load(load, records=True)
         cluster.wait_ready()
-        judgement.take(asked, report, history)
+        judgement.take(asked, report, history, inside(cluster, "ovs-appctl", "dpctl/dump-conntrack", "-s"))
     return judgement, chaos
 
 

@@ -13,7 +13,11 @@ Who is masqueraded:
   aborts (an assertion in conn_update_state).
 
 Towards the fabric the source becomes the node's address, towards pods the pod gateway's, so
-that answers come back the way the question went.
+that answers come back the way the question went. Towards pods the port stays where it is free, as Linux
+does for a masquerade that is not told to choose at random: a server remembers the connections that it
+has closed for a minute, longer than Open vSwitch, and where a random port comes to one of them with an
+older timestamp, which Linux draws for each pair of ends, it is not let in (RFC 7323, PAWS). What would
+end that on Linux, the client's reset, is out of the window that connection tracking expects, and dropped.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ from controllers.pipeline.view import NodeView, networks_of
 from emulator.cluster.wiring import HOST_OFPORT, UPLINK_OFPORT, IPAddress
 
 PORTS = (1024, 65535)
-"""Source ports that masqueraded connections use."""
+"""Source ports of those that leave as their node: those of its own stack are not known beforehand."""
 
 _NEW = ct_state("+trk+new")
 
@@ -90,7 +94,8 @@ def _translate(view: NodeView, family: int) -> Iterator[Flow]:
     yield _masquerade(view, 210, (*new, uplink), as_node, "as-the-node")
     gateway = match(asks_service, src(as_gateway))
     yield Flow(SNAT, 205, gateway, keep, view.ref, "is-the-pod-gateway")
-    yield _masquerade(view, 200, new, as_gateway, "as-the-pod-gateway")
+    kept = (Ct(snat_zone(view), OUTPUT, nat=Nat("src", as_gateway), commit=True),)
+    yield Flow(SNAT, 200, match(new), kept, view.ref, "as-the-pod-gateway")
 
 
 def _masquerade(view: NodeView, priority: int, when: tuple[Term, ...], address: IPAddress, name: str) -> Flow:
