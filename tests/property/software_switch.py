@@ -40,6 +40,7 @@ from emulator.cluster.wiring import HOST_OFPORT, UPLINK_OFPORT, Bridge, IPAddres
 PROTO = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 PORT = {6: f.TCP_DST, 17: f.UDP_DST, 132: f.SCTP_DST}
 NEW = 0x21  # tracked and new
+ARP = 0x0806
 DEPTH = 6
 """The userspace datapath's limit of recirculations."""
 
@@ -213,10 +214,14 @@ class Network:
             f.ICMPV6_TYPE, f.ICMPV6_CODE,
         )  # fmt: skip
         fresh = {field: packet[field] for field in kept if field in packet}
+        yield from self.resume(bridge, STAGES[0], ofport, fresh)
+
+    def resume(self, bridge: Bridge, stage: Stage, ofport: int, packet: Fields) -> Iterator[Fate]:
+        """What may become of a packet at a stage; registers that it does not bring are empty."""
         registers = (f.REG0, f.REG1, f.REG2, f.REG3, f.REG4, f.REG5, f.REG6, f.REG7, f.XXREG2)
-        fresh |= dict.fromkeys((*registers, f.CT_STATE, f.CT_MARK), 0)
-        fresh |= {f.IN_PORT: ofport, f.IN_PORT_NXM: ofport}
-        yield from self._stage(bridge, STAGES[0], fresh, 0)
+        fresh = dict.fromkeys((*registers, f.CT_STATE, f.CT_MARK), 0)
+        fresh |= {f.IN_PORT: ofport, f.IN_PORT_NXM: ofport} | packet
+        yield from self._stage(bridge, stage, fresh, 0)
 
     def _stage(self, bridge: Bridge, stage: Stage, packet: Fields, depth: int) -> Iterator[Fate]:
         table = self._tables[bridge.name].get(stage)
@@ -257,6 +262,9 @@ class Network:
                     return
                 case Controller():
                     yield Fate(Outcome.REJECTED)
+                    return
+                case InPort() if packet[f.ETH_TYPE] == ARP:
+                    yield Fate(Outcome.CONNECTED, bridge.place)
                     return
                 case InPort():
                     asker, number, asked = ends(packet)

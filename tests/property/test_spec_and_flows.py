@@ -79,7 +79,7 @@ def about_one_cluster(data: st.DataObject, running: Switch, traced: Counter[Outc
     for number in range(ASKED):
         source, question = data.draw(questions(state), label="question")
         answer = oracle.ask(question)
-        address = _own_address(state, source, question)
+        address = own_address(state, source, question)
         fates = network.send(source, address, question.destination, question.protocol, question.port)
         note(f"spec: {answer}")
         note(f"flows: {sorted(map(str, fates))}")
@@ -95,7 +95,7 @@ def about_one_cluster(data: st.DataObject, running: Switch, traced: Counter[Outc
             assert {fate.source for fate in fates if fate.source} >= answer.sources
 
 
-def _own_address(state: ClusterState, source: str, question: Question) -> IPAddress:
+def own_address(state: ClusterState, source: str, question: Question) -> IPAddress:
     """The address that the source's stack chooses, which is no flow's matter."""
     target, wiring = question.destination, state.wiring
     assert not isinstance(target, Place)
