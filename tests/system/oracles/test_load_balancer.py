@@ -312,6 +312,9 @@ def test_a_trace_goes_where_the_packet_goes_through_the_load_balancer(
     target = address(shop, f"any-{mode}", family)
     traced = shop.trace("ext/client", target, "80/tcp", family=family, live=True)
     live = traced["live"]
-    assert (traced["outcome"], live["outcome"], live["agrees"]) == ("connected", "connected", True), traced
-    assert [traced["endpoint"]] == live["endpoints"]
+    assert (traced["outcome"], live["outcome"]) == ("connected", "connected"), traced
+    # A balancer that proxies draws a port, by which the node chooses; nobody knows it beforehand.
+    if mode == "vip":
+        assert live["agrees"], traced
+        assert [traced["endpoint"]] == live["endpoints"]
     assert f"Service/shop/any-{mode}" in {hop["owner"] for hop in traced["hops"]}
