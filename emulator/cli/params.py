@@ -136,6 +136,10 @@ class GetFormat(click.Choice[str]):
         return "{.status.podIP}" if word == "jsonpath" else "NAME:.metadata.name"
 
 
+port_option = click.option(
+    "--port", type=PORT, metavar="PORT", help="As 80/tcp. Without: a Service's only port, else ICMP echo."
+)
+family_option = click.option("--family", type=click.Choice(["4", "6"]), help="IPv4 or IPv6.")
 families_option = click.option(
     "--families", type=click.Choice(["IPv4", "IPv6", "IPv4,IPv6", "IPv6,IPv4"]),
     help="Only these of the topology's families, the primary one first.",

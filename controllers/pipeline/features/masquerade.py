@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from controllers.pipeline.actions import Action, Ct, Goto, Nat, load
 from controllers.pipeline.features.conntrack import MARKS, main_zone, snat_zone
-from controllers.pipeline.fields import Term, ct_state
+from controllers.pipeline.fields import ct_state
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import dst, ip, match, src
 from controllers.pipeline.owner import PIPELINE
@@ -91,15 +91,11 @@ def _translate(view: NodeView, family: int) -> Iterator[Flow]:
     asks_service = (*new, MARK_SERVICE(1), SOURCE(Source.HOST))
     node = match(asks_service, uplink, src(as_node))
     yield Flow(SNAT, 220, node, keep, view.ref, "is-the-node")
-    yield _masquerade(view, 210, (*new, uplink), as_node, "as-the-node")
+    yield Flow(SNAT, 210, match((*new, uplink)), _to(view, as_node), view.ref, "as-the-node")
     gateway = match(asks_service, src(as_gateway))
     yield Flow(SNAT, 205, gateway, keep, view.ref, "is-the-pod-gateway")
     kept = (Ct(snat_zone(view), OUTPUT, nat=Nat("src", as_gateway), commit=True),)
     yield Flow(SNAT, 200, match(new), kept, view.ref, "as-the-pod-gateway")
-
-
-def _masquerade(view: NodeView, priority: int, when: tuple[Term, ...], address: IPAddress, name: str) -> Flow:
-    return Flow(SNAT, priority, match(when), _to(view, address), view.ref, name)
 
 
 def _to(view: NodeView, address: IPAddress) -> tuple[Action, ...]:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.params import DURATION, PLACE, PORT, name_option, namespace_option, output_option
+from emulator.cli.params import (
+    DURATION,
+    PLACE,
+    PORT,
+    family_option,
+    name_option,
+    namespace_option,
+    output_option,
+    port_option,
+)
 from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
@@ -13,11 +22,9 @@ from emulator.cli.verb import Verb
 @click.argument("source", metavar="FROM", type=PLACE)
 @click.argument("target", metavar="TO", type=PLACE)
 @click.argument("at", metavar="[PORT]", type=PORT, required=False)
-@click.option(
-    "--port", type=PORT, metavar="PORT", help="As 80/tcp. Without: a Service's only port, else ICMP echo."
-)
+@port_option
 @click.option("--http", metavar="URL", help="Speak HTTP or HTTPS: a URL, or a path such as /hostname.")
-@click.option("--family", type=click.Choice(["4", "6"]), help="IPv4 or IPv6.")
+@family_option
 @click.option("--expect", type=click.Choice(["connected", "dropped", "rejected"]), metavar="OUTCOME",
               help="What should happen. Without: what the manifests say.")  # fmt: skip
 @click.option("--timeout", type=DURATION, help="Silence for so long is a drop.")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.params import DURATION, PLACE, PORT, name_option, namespace_option, output_option
+from emulator.cli.params import (
+    DURATION,
+    PLACE,
+    family_option,
+    name_option,
+    namespace_option,
+    output_option,
+    port_option,
+)
 from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
@@ -12,9 +20,7 @@ from emulator.cli.verb import Verb
 @click.command("probe", cls=Verb)
 @click.argument("source", metavar="FROM", type=PLACE)
 @click.argument("target", metavar="[TO]", type=PLACE, required=False)
-@click.option(
-    "--port", type=PORT, metavar="PORT", help="As 80/tcp. Without: a Service's only port, else ICMP echo."
-)
+@port_option
 @click.option(
     "--count", type=click.IntRange(1), default=1, metavar="N", help="Connections to make.  [default: 1]"
 )
@@ -23,7 +29,7 @@ from emulator.cli.verb import Verb
     metavar="URL",
     help="Speak HTTP or HTTPS: a URL, or a path such as /hostname. A URL's host is TO, unless that is given.",
 )
-@click.option("--family", type=click.Choice(["4", "6"]), help="IPv4 or IPv6.")
+@family_option
 @click.option("--expect", type=click.Choice(["connected", "dropped", "rejected"]), metavar="OUTCOME",
               help="What should happen: connected, dropped or rejected.")  # fmt: skip
 @click.option("--timeout", type=DURATION, help="Silence for so long is a drop.")

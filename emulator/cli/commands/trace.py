@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from emulator.cli.params import PLACE, PORT, name_option, namespace_option, output_option
+from emulator.cli.params import (
+    PLACE,
+    family_option,
+    name_option,
+    namespace_option,
+    output_option,
+    port_option,
+)
 from emulator.cli.session import Session
 from emulator.cli.verb import Verb
 
@@ -12,10 +19,8 @@ from emulator.cli.verb import Verb
 @click.command("trace", cls=Verb)
 @click.argument("source", metavar="FROM", type=PLACE)
 @click.argument("target", metavar="TO", type=PLACE)
-@click.option(
-    "--port", type=PORT, metavar="PORT", help="As 80/tcp. Without: a Service's only port, else ICMP echo."
-)
-@click.option("--family", type=click.Choice(["4", "6"]), help="IPv4 or IPv6.")
+@port_option
+@family_option
 @click.option("--reply", is_flag=True, help="The answer's way, too, hop by hop.")
 @click.option("--detail", "depth", flag_value="detail", help="Every flow, with priority, match and actions.")
 @click.option("--minimal", "depth", flag_value="minimal", help="Only what changes or delivers the packet.")
