@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from controllers import unixctl
 from controllers.pipeline.compile import Compiler
@@ -15,7 +16,7 @@ from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import PlaceError
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.state import state_of
-from emulator.engine.living import live, source_port
+from emulator.engine.living import Traced, live, source_port
 from emulator.engine.probing import Map, question_of
 from emulator.engine.targets import UnknownPlaceError
 from emulator.probes.lookups import LookupFailedError
@@ -100,7 +101,10 @@ class Tracer:
                 source_port=int(body.get("sourcePort") or (source_port() if is_live else SOURCE_PORT)),
             )
             found = await asyncio.to_thread(self.trace, state, question)
-            sent = {"live": await live(snapshot, state, body, found, workshop)} if is_live else {}
+            sent: JsonObject = {}
+            if is_live:
+                traced = Traced(question, found, partial(self.trace, state))
+                found, sent["live"] = await live(snapshot, state, body, traced, workshop)
         except (PlaceError, RequestError, KeyError, TypeError, ValueError) as error:
             raise bad_request(str(error)) from error
         except (UnknownPlaceError, LookupFailedError, NoSuchSenderError) as error:

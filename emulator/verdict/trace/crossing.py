@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from controllers.pipeline.registers import KNOWN, Punt
@@ -22,6 +22,8 @@ Asked = tuple[str, str, tuple[str, ...]]
 """`ofproto/trace BRIDGE FLOW --ct-next STATE...`."""
 Talk = Generator[Asked, str, Said]
 """Yields what the switch is to be asked, is sent what that says, and returns what has been found out."""
+Drawn = Mapping[tuple[str, Ends], int]
+"""By bridge, and by what a packet is translated to there with a source port of 0: the source port."""
 
 NEW, ANSWER = ("trk,new",) * 6, ("trk,est,rpl",) * 6
 """Connection states for as many recirculations as userspace Open vSwitch allows."""
@@ -37,6 +39,11 @@ class Passage:
     owner: Ref | None
     mark: str = ""
     """What the connection is marked with there."""
+
+    @property
+    def drawn_as(self) -> tuple[str, Ends]:
+        """How the port that a translated source was given is known among others."""
+        return self.bridge, replace(self.after, source_port=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,8 @@ class Crosser:
     passages: list[Passage]
     """Filled on the way there, read on the way back. A packet may come by a bridge more than once."""
     direction: Direction
+    drawn: Drawn = field(default_factory=dict)
+    """Source ports that translated packets are known to have been given."""
 
     def cross(self, entry: Entry, packet: Packet) -> Talk[Crossing]:
         """What becomes of a packet that comes in."""
@@ -136,10 +145,26 @@ class Crosser:
         parts = yield from _trace(entry, packet, NEW, "")
         crossing = self._read(entry, packet, parts)
         if self.direction is Direction.FORWARD:
+            crossing = self._as_drawn(entry, packet, crossing)
             owner = next((hop.owner for hop in crossing.hops if "⇒" in hop.action), None)
             after = crossing.packet.ends
             self.passages.append(Passage(entry.bridge.name, packet.ends, after, owner, _mark(parts)))
         return crossing
+
+    def _as_drawn(self, entry: Entry, packet: Packet, crossing: Crossing) -> Crossing:
+        """With the source port that a real packet was given; a trace shows the first of those there are."""
+        before, after = packet.ends, crossing.packet.ends
+        port = self.drawn.get((entry.bridge.name, replace(after, source_port=0)), after.source_port)
+        if before.source == after.source or port == after.source_port:
+            return crossing
+        given = replace(after, source_port=port)
+        hops = tuple(
+            replace(hop, action=hop.action.replace(f"⇒ {after.from_text}", f"⇒ {given.from_text}"))
+            for hop in crossing.hops
+        )
+        arrived = crossing.packet.with_ends(given)
+        legs = (*crossing.legs[:1], *(replace(leg, packet=arrived) for leg in crossing.legs[1:]))
+        return replace(crossing, hops=hops, packet=arrived, legs=legs)
 
     def _cross_back(self, entry: Entry, packet: Packet, passage: Passage) -> Talk[Crossing]:
         """An answer: its translations are the first packet's, undone."""

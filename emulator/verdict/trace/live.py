@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from itertools import pairwise
 
 from emulator.api.objects import JsonObject
 from emulator.cluster.outcome import Outcome
 from emulator.probes.capture import Direction as Side
 from emulator.probes.capture import Record
 from emulator.probes.headers import Datagram, Headers, datagram
+from emulator.verdict.trace.crossing import Drawn
 from emulator.verdict.trace.model import Direction, Leg, Trace
 from emulator.verdict.trace.packet import Ends, Packet
 
@@ -107,6 +109,22 @@ def compare(trace: Trace, records: Iterable[Record]) -> Comparison:
         if not any(ours.is_at(leg, one) for leg in trace.legs) and not ours.may_be_refusal(one)
     )
     return Comparison(matches, tuple(strange))
+
+
+def drawn(trace: Trace, records: Iterable[Record]) -> Drawn:
+    """Source ports that bridges on the traced way have given the packet, as captures saw it leave."""
+    ours = _Ours(trace)
+    seen = [sighting for record in records if (sighting := ours.recognise(record)) is not None]
+    return {
+        (leg.bridge, replace(leg.packet.ends, source_port=0)): one.ends.source_port
+        for came, leg in pairwise(trace.legs)
+        if leg.direction is Direction.FORWARD
+        and not leg.enters
+        and came.bridge == leg.bridge
+        and came.packet.source != leg.packet.source
+        for one in seen
+        if ours.is_at(leg, one)
+    }
 
 
 def _match(ours: _Ours, leg: Leg, seen: Sequence[Sighting], first: int, *, answered: bool) -> Match:

@@ -115,6 +115,8 @@ class Trace:
     """What the flow tables cannot tell."""
     legs: tuple[Leg, ...] = ()
     """The ports that it passes, in order, there and back."""
+    is_open: bool = False
+    """Somebody on the way chooses by a source port that is drawn when a real packet comes."""
 
     @property
     def decisive(self) -> Hop | None:

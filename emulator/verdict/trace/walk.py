@@ -8,16 +8,19 @@ are marked as derived.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import dropwhile
 
+from controllers.pipeline.tables import SERVICE_LB
 from emulator.cluster.outcome import Outcome
 from emulator.cluster.wiring import IPAddress
 from emulator.verdict.trace.atlas import Atlas, Entry, Nowhere, Onward, Router, Sender, Stack, Tunnel
-from emulator.verdict.trace.crossing import Crosser, Silent, Talk, Telling
+from emulator.verdict.trace.crossing import Crosser, Drawn, Passage, Silent, Talk, Telling
 from emulator.verdict.trace.legend import Legend
 from emulator.verdict.trace.model import Direction, Hop, Leg, Trace, Weight
 from emulator.verdict.trace.packet import SOURCE_PORT, Packet
+from emulator.verdict.trace.words import ways
 
 Ask = Callable[[str, str, tuple[str, ...]], str]
 """Asks the switch, and gives its answer."""
@@ -43,6 +46,8 @@ class Question:
     port: int = 0
     source_address: IPAddress | None = None
     source_port: int = SOURCE_PORT
+    drawn: Drawn = field(default_factory=dict)
+    """Source ports that translators are known to have given a real packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,20 @@ def following(question: Question, atlas: Atlas, legends: Mapping[str, Legend]) -
     if local is not None:
         return local
     packet = _first(question, atlas, sender)
-    walker = _Walker(Crosser(atlas, Telling(atlas, legends), [], Direction.FORWARD))
+    walker = _Walker(Crosser(atlas, Telling(atlas, legends), [], Direction.FORWARD, question.drawn))
     there = yield from walker.walk(sender.entry, packet)
-    begun = Trace(there.outcome, there.hops, question.source, question.target, packet, legs=there.legs)
+    unknown = _unknown_ports(question, walker.crosser.passages)
+    choices = _choices_behind(unknown, there.hops)
+    begun = Trace(
+        there.outcome,
+        there.hops,
+        question.source,
+        question.target,
+        packet,
+        legs=there.legs,
+        notes=choices,
+        is_open=bool(choices),
+    )
     if there.outcome is not Outcome.CONNECTED:
         return begun
     begun = replace(
@@ -94,7 +110,11 @@ def following(question: Question, atlas: Atlas, legends: Mapping[str, Legend]) -
         endpoint=there.place,
         endpoint_port=there.packet.destination_port,
         source_seen=str(there.packet.source),
-        notes=_notes(packet, there),
+        notes=(
+            *((LISTENS,) if packet.protocol != "icmp" else ()),
+            *((MASQUERADED,) if unknown else ()),
+            *choices,
+        ),
     )
     if there.place.startswith("router/"):
         return begun
@@ -104,10 +124,27 @@ def following(question: Question, atlas: Atlas, legends: Mapping[str, Legend]) -
     return replace(begun, outcome=back.outcome, hops=hops, notes=notes, legs=(*there.legs, *back.legs))
 
 
-def _notes(sent: Packet, there: _Journey) -> tuple[str, ...]:
-    if sent.protocol == "icmp":
+def _unknown_ports(question: Question, passages: Sequence[Passage]) -> tuple[str, ...]:
+    """Bridges that translate the source to a port which is drawn when a packet comes."""
+    if question.protocol == "icmp":
         return ()
-    return (LISTENS, MASQUERADED) if there.packet.source != sent.source else (LISTENS,)
+    return tuple(
+        passed.bridge
+        for passed in passages
+        if passed.before.source != passed.after.source and passed.drawn_as not in question.drawn
+    )
+
+
+def _choices_behind(translators: Sequence[str], hops: Sequence[Hop]) -> tuple[str, ...]:
+    """Whoever chooses by a port that is not known yet: a real packet may fare otherwise."""
+    behind = dropwhile(lambda hop: hop.bridge not in translators, hops)
+    choosing = (hop for hop in behind if hop.stage == SERVICE_LB.name and hop.bridge not in translators[:1])
+    return tuple(
+        f"{hop.node} chooses among {many} by a source port that is drawn when a packet comes: "
+        "a real one may meet another than is shown here; --live follows one"
+        for hop in choosing
+        if (many := ways(hop.actions)) > 1
+    )
 
 
 def arriving(question: Question, atlas: Atlas) -> Talk[Arrival]:

@@ -6,6 +6,7 @@ A flow is known by its stage and the name that its author gave it. What is not t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controllers.pipeline.flow import Flow
@@ -76,6 +77,12 @@ def sentence(atlas: Atlas, entry: Entry, flow: Flow, step: Step, scene: Scene) -
     return None
 
 
+def ways(actions: Sequence[str]) -> int:
+    """Among how many a flow chooses by a hash; 0 where it does not."""
+    found = _WAYS.search(", ".join(actions))
+    return int(found[1]) if found else 0
+
+
 def place_of(owner: Ref) -> str:
     """`svc/shop/db`, `shop/web`, `worker-1`, as people name it."""
     name = f"{owner.namespace}/{owner.name}" if owner.namespace else owner.name
@@ -91,12 +98,10 @@ def _frontend(name: str, owner: Ref, packet: Packet) -> Told | None:
 
 
 def _choice(atlas: Atlas, owner: Ref, step: Step, packet: Packet) -> Told | None:
-    found = _WAYS.search(", ".join(step.actions))
-    place = atlas.place_at(packet.destination)
-    if found is None or place is None:
+    there_are, place = ways(step.actions), atlas.place_at(packet.destination)
+    if not there_are or place is None:
         return None
-    ways = int(found[1])
-    many = "1 endpoint" if ways == 1 else f"{ways} endpoints to choose from"
+    many = "1 endpoint" if there_are == 1 else f"{there_are} endpoints to choose from"
     return Told(f"{place_of(owner)} has {many}; this one: {place}")
 
 

@@ -309,12 +309,16 @@ def test_nodes_see_the_checks_come_from_the_balancer(shop: Cluster) -> None:
 def test_a_trace_goes_where_the_packet_goes_through_the_load_balancer(
     shop: Cluster, mode: str, family: int
 ) -> None:
+    """One that proxies draws a source port, by which the node chooses: it is known when it has come."""
     target = address(shop, f"any-{mode}", family)
-    traced = shop.trace("ext/client", target, "80/tcp", family=family, live=True)
-    live = traced["live"]
-    assert (traced["outcome"], live["outcome"]) == ("connected", "connected"), traced
-    # A balancer that proxies draws a port, by which the node chooses; nobody knows it beforehand.
-    if mode == "vip":
+    for source, port in (("ext/client", "80/tcp"), ("ext/client", "81/udp"), ("shop/client", "80/tcp")):
+        traced = shop.trace(source, target, port, family=family, live=True)
+        live = traced["live"]
+        assert (traced["outcome"], live["outcome"]) == ("connected", "connected"), traced
         assert live["agrees"], traced
         assert [traced["endpoint"]] == live["endpoints"]
-    assert f"Service/shop/any-{mode}" in {hop["owner"] for hop in traced["hops"]}
+        assert {traced["sourceSeen"]} == {seen["source"] for seen in live["seen"]}
+        assert f"Service/shop/any-{mode}" in {hop["owner"] for hop in traced["hops"]}
+        assert not any("--live" in note for note in traced["notes"])
+    guessed = shop.trace("ext/client", target, "80/tcp", family=family)
+    assert any("chooses among 2" in note for note in guessed["notes"]) == (mode == "proxy"), guessed["notes"]

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from emulator.cluster.outcome import Outcome
 from emulator.probes.capture import Direction as Side
 from emulator.probes.capture import Record
-from emulator.verdict.trace.live import compare
+from emulator.verdict.trace.live import compare, drawn
 from emulator.verdict.trace.model import Direction, Leg, Trace
 from emulator.verdict.trace.packet import Packet
 
@@ -124,3 +124,14 @@ def test_a_reset_back_to_the_client_is_the_refusal_that_was_traced() -> None:
     refused = replace(TRACE, outcome=Outcome.REJECTED, legs=LEGS[:1])
     assert compare(refused, (SEEN[0], reset)).agrees
     assert not compare(replace(refused, outcome=Outcome.DROPPED), (SEEN[0], reset)).agrees
+
+
+def test_the_port_that_a_masquerade_took_is_learned_from_where_it_left() -> None:
+    legs = (LEGS[0], replace(LEGS[1], packet=MASQUERADED), LEGS[2])
+    trace = replace(TRACE, legs=legs)
+    real = replace(MASQUERADED, source_port=61234)
+    left = record("n1-tun", Side.OUT, frame(real))
+    key = ("n1", replace(MASQUERADED.ends, source_port=0))
+    assert drawn(trace, (SEEN[0], left, SEEN[2])) == {key: 61234}
+    assert drawn(trace, (SEEN[0], SEEN[2])) == {}
+    assert drawn(TRACE, SEEN) == {}, "nothing is masqueraded there"
