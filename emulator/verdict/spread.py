@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 EVEN = 0.001
-"""A spread is called uneven when chance alone gives one as skewed less often than this."""
+"""A spread is called uneven when chance alone gives one as skewed less often than this.
+
+One sample in a thousand of an even choice is called so: ask for a second one before something fails.
+"""
 
 _TINY = 1e-300
 _STEPS = 1000

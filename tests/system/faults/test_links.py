@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
-from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from emulator import Cluster
 from emulator.api.errors import ApiError
+from tests.system.chance import assert_share
 from tests.system.faults.restored import assert_restored, standing
 from tests.system.oracles.objects import HTTP, pod
 from tests.system.processes import PATIENCE, kill_and_await
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.cluster(topology="three-node")
 
 SCRIPT = Path(__file__).with_name("numbered.py")
 WORKER_2 = {4: "192.168.50.12", 6: "fd00:192:168:50::12"}
-COUNT, SHARE, ALPHA = 100, 0.3, 0.001
+COUNT, SHARE = 100, 0.3
 LINK = "worker-1,fabric"
 
 
@@ -63,13 +64,6 @@ def assert_sound(cluster: Cluster) -> None:
     assert seen["stream"]
 
 
-def is_probable(found: int, trials: int = COUNT, share: float = SHARE) -> bool:
-    """Whether a count is within what chance leaves at alpha 0.001, two-sided and exact."""
-    distance = abs(found - trials * share)
-    odd = (k for k in range(trials + 1) if abs(k - trials * share) >= distance - 1e-9)
-    return sum(comb(trials, k) * share**k * (1 - share) ** (trials - k) for k in odd) > ALPHA
-
-
 def test_delay(whole: Cluster) -> None:
     did = whole.inject("link-impaired", link=LINK, delay="30ms")["did"]
     assert "delay 30ms" in did[0]
@@ -84,19 +78,27 @@ def test_delay(whole: Cluster) -> None:
 def test_loss_and_a_seed(whole: Cluster) -> None:
     fault = whole.inject("link-impaired", link="worker-1", loss="30%", seed=11)
     assert fault["arguments"]["seed"] == 11
-    for family in (4, 6):
+
+    def lost(family: int) -> int:
         seen = sent(whole, family, size=3000)
-        assert is_probable(COUNT - len(seen["order"])), len(seen["order"])
         assert seen["order"] == sorted(set(seen["order"]))
         assert seen["stream"], "TCP sends again what is lost"
+        return COUNT - len(seen["order"])
+
+    for family in (4, 6):
+        assert_share(SHARE, COUNT, partial(lost, family))
 
 
 def test_duplication(whole: Cluster) -> None:
     whole.inject("link-impaired", link=LINK, duplicate="30%", seed=12)
-    seen = sent(whole)
-    assert set(seen["order"]) == set(range(COUNT))
-    assert is_probable(len(seen["order"]) - COUNT), len(seen["order"])
-    assert seen["stream"]
+
+    def doubled() -> int:
+        seen = sent(whole)
+        assert set(seen["order"]) == set(range(COUNT))
+        assert seen["stream"]
+        return len(seen["order"]) - COUNT
+
+    assert_share(SHARE, COUNT, doubled)
 
 
 @pytest.mark.parametrize("effect", [{"jitter": "20ms"}, {"reorder": "30%"}])
@@ -111,12 +113,15 @@ def test_packets_overtake(whole: Cluster, effect: dict[str, str]) -> None:
 
 def test_corruption(whole: Cluster) -> None:
     whole.inject("link-impaired", link=LINK, corrupt="30%", seed=14)
-    seen = sent(whole, size=3000)
-    # Of 204 + 42 bytes the headers' bits lose the datagram; those of the payload are seen at the end.
-    spoilt = seen["corrupted"] + COUNT - len(seen["order"])
-    assert seen["corrupted"] > 0
-    assert is_probable(spoilt), spoilt
-    assert seen["stream"], "TCP's checksum sees it"
+
+    def spoilt() -> int:
+        seen = sent(whole, size=3000)
+        assert seen["corrupted"] > 0
+        assert seen["stream"], "TCP's checksum sees it"
+        # Of 204 + 42 bytes the headers' bits lose the datagram; those of the payload are seen at the end.
+        return int(seen["corrupted"] + COUNT - len(seen["order"]))
+
+    assert_share(SHARE, COUNT, spoilt)
 
 
 def test_rate(whole: Cluster) -> None:

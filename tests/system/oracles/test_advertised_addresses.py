@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from emulator import Cluster
-from emulator.verdict.spread import is_even
+from tests.system.chance import assert_even
 from tests.system.hygiene import assert_clean, inside
 from tests.system.oracles.addresses import bare, cluster_ip, external_address, of_family, pod_gateway
 from tests.system.oracles.objects import Object, namespace, pod, service
@@ -205,13 +205,17 @@ def test_18_an_outside_host_reaches_a_cluster_ip_and_is_masqueraded(
 
 
 def test_connections_spread_evenly_over_the_nodes(shop: Cluster, family: int) -> None:
-    """Equal-cost multipath: Pearson's chi-square at alpha = 0.001 over the nodes that let them in."""
-    report = shop.probe("ext/client", f"svc/shop/web-v{family}", "80/tcp", count=300, timeout=20)
-    assert report["outcomes"] == {"connected": 300}
-    counts = entries(shop, report, family)
-    assert sum(counts.values()) == 300
-    assert set(counts) == set(NODES)
-    assert is_even(counts), counts
+    """Equal-cost multipath: over the nodes that let them in."""
+
+    def by_node() -> dict[str, int]:
+        report = shop.probe("ext/client", f"svc/shop/web-v{family}", "80/tcp", count=300, timeout=20)
+        assert report["outcomes"] == {"connected": 300}
+        counts = entries(shop, report, family)
+        assert sum(counts.values()) == 300
+        assert set(counts) == set(NODES)
+        return counts
+
+    assert_even(by_node)
 
 
 @BOTH

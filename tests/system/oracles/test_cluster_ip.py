@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emulator import Cluster
-from emulator.verdict.spread import is_even
+from tests.system.chance import assert_even
 from tests.system.oracles.addresses import bare, cluster_ip, masquerade, pod_address, pod_gateway
 
 pytestmark = pytest.mark.topologies("three-node", "three-node-routed")
@@ -55,12 +55,15 @@ def test_14_a_connection_stays_with_its_endpoint(shop: Cluster, family: int) -> 
 
 @BOTH
 def test_15_connections_spread_evenly(shop: Cluster, family: int, port: str) -> None:
-    report = shop.probe("shop/client", f"svc/shop/web-v{family}", port, count=300)
-    assert report["outcomes"] == {"connected": 300}
-    assert sum(report["endpoints"].values()) == 300
-    # Pearson's chi-square at alpha = 0.001; the hash takes its randomness from the source ports.
-    assert len(report["endpoints"]) == 3
-    assert is_even(report["endpoints"]), report["endpoints"]
+    def counted() -> dict[str, int]:
+        report = shop.probe("shop/client", f"svc/shop/web-v{family}", port, count=300)
+        assert report["outcomes"] == {"connected": 300}
+        endpoints: dict[str, int] = report["endpoints"]
+        assert sum(endpoints.values()) == 300
+        assert len(endpoints) == 3
+        return endpoints
+
+    assert_even(counted)
 
 
 @BOTH

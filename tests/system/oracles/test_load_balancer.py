@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from emulator import Cluster
-from emulator.verdict.spread import is_even
+from tests.system.chance import assert_even
 from tests.system.oracles.addresses import bare, external_address, node_address, of_family, pod_gateway
 from tests.system.oracles.objects import HTTP, UDP, Object, namespace, pod
 
@@ -131,13 +131,16 @@ def test_under_local_only_nodes_with_endpoints_are_used(
 @MODES
 def test_connections_spread_evenly_over_nodes(shop: Cluster, family: int, mode: str) -> None:
     """Under Cluster the endpoint sees which node took the connection."""
-    report = knock(shop, "ext/client", f"any-{mode}", family, "TCP", count=400)
-    taken = Counter(dict.fromkeys((bare(pod_gateway(shop, node, family)) for node in NODES), 0))
-    for seen in report["seen"]:
-        taken[seen["source"]] += seen["count"]
-    print(f"connections by node: {dict(taken)}")
-    assert taken.total() == 400
-    assert is_even(taken)
+
+    def by_node() -> Counter[str]:
+        report = knock(shop, "ext/client", f"any-{mode}", family, "TCP", count=400)
+        taken = Counter(dict.fromkeys((bare(pod_gateway(shop, node, family)) for node in NODES), 0))
+        for seen in report["seen"]:
+            taken[seen["source"]] += seen["count"]
+        assert taken.total() == 400
+        return taken
+
+    assert_even(by_node)
 
 
 @BOTH

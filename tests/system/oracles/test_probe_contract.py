@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emulator import Cluster
-from emulator.verdict.spread import is_even
+from tests.system.chance import assert_even
 from tests.system.oracles.addresses import (
     bare,
     cluster_ip,
@@ -80,13 +80,18 @@ def test_a_pod_on_another_node_sees_the_pod_itself_two_hops_away(
 @CONNECTIONS
 def test_a_service_shows_the_pod_and_the_target_port(shop: Cluster, family: int, protocol: str) -> None:
     port = {"tcp": "80/tcp", "udp": "81/udp"}[protocol]
-    report = probe(shop, "shop/client", f"svc/shop/web-v{family}", "--port", port, "--count", "300")
-    assert report["port"] == port
-    assert report["outcomes"] == {"connected": 300}
-    assert report["sourceSeen"] == [bare(pod_address(shop, "client", family))]
-    assert {seen["destinationPort"] for seen in report["seen"]} == {8080 if protocol == "tcp" else 8081}
-    assert len(report["endpoints"]) == 3
-    assert is_even(report["endpoints"]), report["endpoints"]
+
+    def endpoints() -> dict[str, int]:
+        report = probe(shop, "shop/client", f"svc/shop/web-v{family}", "--port", port, "--count", "300")
+        assert report["port"] == port
+        assert report["outcomes"] == {"connected": 300}
+        assert report["sourceSeen"] == [bare(pod_address(shop, "client", family))]
+        assert {seen["destinationPort"] for seen in report["seen"]} == {8080 if protocol == "tcp" else 8081}
+        counts: dict[str, int] = report["endpoints"]
+        assert len(counts) == 3
+        return counts
+
+    assert_even(endpoints)
 
 
 @CONNECTIONS
