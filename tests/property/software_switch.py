@@ -23,6 +23,7 @@ from controllers.pipeline.actions import (
     Learn,
     Load,
     Meter,
+    Mirror,
     Move,
     Multipath,
     Output,
@@ -30,8 +31,10 @@ from controllers.pipeline.actions import (
     Resubmit,
     Set,
 )
-from controllers.pipeline.fields import Bits, Field
+from controllers.pipeline.fields import Bits, Field, Term
 from controllers.pipeline.flow import Flow, FlowProgram
+from controllers.pipeline.match import match
+from controllers.pipeline.owner import PIPELINE
 from controllers.pipeline.tables import STAGES, Stage
 from emulator.cluster.model import ClusterState, Protocol
 from emulator.cluster.outcome import Outcome
@@ -93,7 +96,7 @@ def matches(flow: Flow, packet: Fields) -> bool:
     return True
 
 
-def tables(program: FlowProgram) -> Mapping[Stage, Table]:
+def tables(program: FlowProgram) -> dict[Stage, Table]:
     """The program by stage and priority."""
     found: dict[Stage, dict[int, list[Flow]]] = {}
     for flow in program:
@@ -243,8 +246,10 @@ class Network:
                     write(packet, to, read(packet, source))
                 case DecTtl():
                     packet[f.NW_TTL] -= 1
-                case Meter() | Learn():
+                case Meter():
                     pass
+                case Learn():
+                    self._learn(bridge, action, packet)
                 case Resubmit(stage):
                     self._remember(bridge, stage, packet)
                 case Multipath(ways, _, to, _):
@@ -280,6 +285,9 @@ class Network:
                     raise AssertionError(f"not modelled: {action}")
         yield Fate(Outcome.DROPPED)
 
+    def _learn(self, _bridge: Bridge, _action: Learn, _packet: Fields) -> None:
+        """Nothing is learned: no packet is a second one."""
+
     def _remember(self, bridge: Bridge, stage: Stage, packet: Fields) -> None:
         """Nothing is remembered of a new client: the stage that is resubmitted to does nothing."""
         flow = self._tables[bridge.name][stage].lookup(packet)
@@ -290,6 +298,30 @@ class Network:
             yield Fate(Outcome.DROPPED)  # Open vSwitch sends nothing back to where it came from
         else:
             yield from self._leave(bridge, port, packet)
+
+
+class LearningNetwork(Network):
+    """Bridges that learn: what one packet teaches, the next one meets."""
+
+    def _learn(self, bridge: Bridge, action: Learn, packet: Fields) -> None:
+        found: list[Term] = []
+        for one in action.matches:
+            match one:
+                case Term():
+                    found.append(one)
+                case Bits():
+                    found.append(one(read(packet, one)))
+                case Mirror(field, source):
+                    found.append(Term(field, packet[source], field.full_mask))
+        flow = Flow(action.stage, action.priority, match(*found), action.loads, PIPELINE, "learned")
+        table = self._tables[bridge.name].get(action.stage, Table(()))
+        self._tables[bridge.name][action.stage] = Table(((flow,), *table.levels))
+
+    def _remember(self, bridge: Bridge, stage: Stage, packet: Fields) -> None:
+        flow = self._tables[bridge.name][stage].lookup(packet)
+        for action in flow.actions if flow else ():
+            assert isinstance(action, Load), flow
+            write(packet, action.to, action.value)
 
 
 def tracked(packet: Fields, action: Ct) -> Fields:
