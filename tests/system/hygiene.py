@@ -19,6 +19,9 @@ ALLOWED_WARNINGS = {
     r"\|conntrack\|WARN\|Must flush tuple using the original pre-NATed tuple$": (
         "Open vSwitch 3.1 passes over a connection that is to be forgotten, and is asked again"
     ),
+    r"\|upcall_cb failure: ukey installation fails$": (
+        "a packet came while what it met was being taken out: it goes on, and a later one is remembered"
+    ),
     r"ethtool command \w+ on network device p\d+-\d+ failed: No such device$": "a pod was deleted",
 }
 """Patterns of lines that `ovs-vswitchd` may log, each with its reason."""

@@ -1,16 +1,25 @@
-"""ClusterNetworkPolicies between nine pods: each step as packets, objects and flow tables have it."""
+"""ClusterNetworkPolicies between nine pods: each step as packets, objects and flow tables have it.
+
+TCP, UDP and SCTP, in both families, at once: rules name the protocols that they mean. Every step has ways
+that are open beside those that are shut.
+"""
 
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
 
-import pytest
 import yaml
 
+from emulator.probes.swept import NOBODY_LISTENS
 from tests.system.hygiene import inside
-from tests.system.policies.conftest import Object, Playground
-from tests.system.policies.table import expected
+from tests.system.policies.conftest import Object, Playground, namespace, pod
+from tests.system.policies.table import FAMILIES, PORTS, Way, expected
 
+PROTOCOLS = ("tcp", "udp", "sctp")
 FROM_Y = "from: [{namespaces: {matchLabels: {ns: y}}}]"
 FROM_YA = "from: [{pods: {namespaceSelector: {matchLabels: {ns: y}}, podSelector: {matchLabels: {pod: a}}}}]"
 ALL_Y = "podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {ns: y}}}]}]"
@@ -18,10 +27,21 @@ BOTH = (
     "podSelector: {}, ingress: "
     "[{from: [{namespaceSelector: {matchExpressions: [{key: ns, operator: In, values: [y, z]}]}}]}]"
 )
+ONLY_TO_Z = (
+    "podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {ns: z}}}]}]"
+)
+EVERY_80 = ", ".join(f"{{{protocol}: {{destinationPort: {{number: 80}}}}}}" for protocol in PROTOCOLS)
 
 
-def rules(name: str, tier: str, priority: int, *ingress: str) -> Object:
-    """A policy about the pods of namespace x."""
+def rules(
+    name: str,
+    tier: str,
+    priority: int,
+    *ingress: str,
+    egress: Iterable[str] = (),
+    subject: str = "namespaces: {matchLabels: {ns: x}}",
+) -> Object:
+    """A policy, about the pods of namespace x if nothing else is said."""
     return {
         "apiVersion": "policy.networking.k8s.io/v1alpha2",
         "kind": "ClusterNetworkPolicy",
@@ -29,37 +49,286 @@ def rules(name: str, tier: str, priority: int, *ingress: str) -> Object:
         "spec": {
             "tier": tier,
             "priority": priority,
-            "subject": {"namespaces": {"matchLabels": {"ns": "x"}}},
+            "subject": yaml.safe_load(f"{{{subject}}}"),
             "ingress": [yaml.safe_load(f"{{{rule}}}") for rule in ingress],
+            "egress": [yaml.safe_load(f"{{{rule}}}") for rule in egress],
         },
     }
 
 
-def assert_all_say(playground: Playground, protocol: str, *rows: str) -> None:
-    wanted = expected(rows)
-    ways = {"wire": playground.reached(protocol), **playground.said(protocol)}
-    assert {
-        who: (sorted(wanted - found), sorted(found - wanted)) for who, found in ways.items()
-    } == dict.fromkeys(ways, ([], []))
+def pods(where: str, name: str) -> str:
+    """A pod as a peer or subject."""
+    return (
+        f"pods: {{namespaceSelector: {{matchLabels: {{ns: {where}}}}}, "
+        f"podSelector: {{matchLabels: {{pod: {name}}}}}}}"
+    )
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
-def test_tiers_priorities_pass_and_changes(playground: Playground, protocol: str) -> None:
-    port = f"protocols: [{{{protocol}: {{destinationPort: {{number: 80}}}}}}]"
-    accept, deny = f"action: Accept, {FROM_YA}, {port}", f"name: fence, action: Deny, {FROM_Y}, {port}"
+def port(protocol: str, matched: str) -> str:
+    return f"{{{protocol}: {{destinationPort: {{{matched}}}}}}}"
+
+
+def assert_all_say(playground: Playground, *rows: str, traced: str = "tcp") -> None:
+    """The rows are what wire and spec have, in all protocols alike, and flow tables in one of them."""
+    assert_ways(playground, dict.fromkeys(PROTOCOLS, expected(rows)), (traced,))
+
+
+def assert_ways(
+    playground: Playground, wanted: Mapping[str, set[Way]], traced: Sequence[str] = PROTOCOLS
+) -> None:
+    wire = {one: playground.reached(one) for one in PROTOCOLS}
+    for protocol, family in product(PROTOCOLS, FAMILIES):
+        ways = {"wire": {way for way in wire[protocol] if way[2] == family}}
+        ways |= _said(playground, protocol, family, ("spec", "trace") if protocol in traced else ("spec",))
+        meant = {way for way in wanted[protocol] if way[2] == family}
+        wrong = {
+            who: {"missing": sorted(meant - found), "too many": sorted(found - meant)}
+            for who, found in ways.items()
+            if found != meant
+        }
+        assert not wrong, (protocol, family)
+
+
+def _said(playground: Playground, protocol: str, family: int, who: tuple[str, ...]) -> dict[str, set[Way]]:
+    ports = [f"{number}/{protocol}" for number in PORTS]
+    report = playground.cluster.matrix(ports, namespaces=["x", "y", "z"], family=family, answers=who)
+    return {
+        one: {
+            (source, target, family, int(asked.split("/")[0]))
+            for asked, answers in report["ports"].items()
+            for source, row in answers[one].items()
+            for target, outcome in row.items()
+            if outcome == "connected" and source != target
+        }
+        for one in who
+    }
+
+
+# -- order -----------------------------------------------------------------------------------------
+
+
+def test_tiers_priorities_pass_and_changes(playground: Playground) -> None:
+    at_80 = f"protocols: [{EVERY_80}]"
+    accept, deny = (
+        f"action: Accept, {FROM_YA}, {at_80}",
+        f"name: fence, action: Deny, {FROM_Y}, {at_80}",
+    )
     playground.put(rules("fence", "Admin", 10, accept, deny))
-    assert_all_say(playground, protocol, "x/*:80 <- x/* z/* y/a")
+    assert_all_say(playground, "x/*:80 <- x/* z/* y/a")
     playground.put(rules("fence", "Admin", 10, deny, accept))
-    assert_all_say(playground, protocol, "x/*:80 <- x/* z/*")
     playground.apply("x", "only-y", ALL_Y)
-    assert_all_say(playground, protocol, "x/*:80 <-", "x/*:81 <- y/*")
+    assert_all_say(playground, "x/*:80 <-", "x/*:81 <- y/*")
     playground.put(rules("exception", "Admin", 9, f"action: Pass, {FROM_YA}"))
-    assert_all_say(playground, protocol, "x/*:80 <- y/a", "x/*:81 <- y/*")
+    assert_all_say(playground, "x/*:80 <- y/a", "x/*:81 <- y/*", traced="udp")
     playground.delete("x", "only-y")
     playground.put(rules("floor", "Baseline", 0, "action: Deny, from: [{namespaces: {}}]"))
-    assert_all_say(playground, protocol, "x/* <-")
+    assert_all_say(playground, "x/* <-", traced="sctp")
     playground.apply("x", "both", BOTH)
-    assert_all_say(playground, protocol, "x/*:80 <- z/* y/a", "x/*:81 <- y/* z/*")
+    assert_all_say(playground, "x/*:80 <- z/* y/a", "x/*:81 <- y/* z/*")
+
+
+def test_admin_beats_network_policies_and_those_beat_the_baseline_in_egress(playground: Playground) -> None:
+    """Beside what x sends, who is not selected by a NetworkPolicy falls to the Baseline tier."""
+    exceptions = (
+        f"action: Accept, to: [{{{pods('y', 'a')}}}]",
+        f"action: Pass, to: [{{{pods('y', 'b')}}}]",
+        f"action: Deny, to: [{{{pods('z', 'c')}}}]",
+    )
+    everywhere = "action: Deny, to: [{namespaces: {}}]"
+    playground.put(rules("exceptions", "Admin", 60, egress=exceptions))
+    playground.apply("x", "only-to-z", ONLY_TO_Z)
+    playground.put(rules("floor", "Baseline", 5, egress=[everywhere], subject="namespaces: {}"))
+    assert_all_say(playground, "x/* -> y/a z/a z/b", "y/* ->", "z/* ->")
+    playground.delete("x", "only-to-z")
+    kept = (f"action: Accept, to: [{{{pods('y', 'b')}}}, {{{pods('y', 'c')}}}]", everywhere)
+    playground.put(rules("floor", "Baseline", 5, egress=kept, subject="namespaces: {}"))
+    assert_all_say(playground, "x/* -> y/*", "y/* -> y/b y/c", "z/* -> y/b y/c", traced="udp")
+    # A policy of a higher priority leaves everything to the next tier, where there is nothing any more.
+    playground.put(rules("above", "Admin", 40, egress=["action: Pass, to: [{namespaces: {}}]"]))
+    playground.delete("", "floor")
+    assert_all_say(playground)
+    playground.put(rules("above", "Admin", 61, egress=["action: Pass, to: [{namespaces: {}}]"]))
+    assert_all_say(playground, "x/* -> x/* y/* z/a z/b")
+
+
+def test_policies_of_one_priority_all_count_and_directions_do_not_mix(playground: Playground) -> None:
+    """Where two of one priority mean the same packet, the name that comes first decides."""
+    at_80, at_81 = f"protocols: [{EVERY_80}]", f"protocols: [{EVERY_80.replace('80', '81')}]"
+    deny_y, deny_z = (f"action: Deny, from: [{{namespaces: {{matchLabels: {{ns: {ns}}}}}}}]" for ns in "yz")
+    to_z = "action: Deny, to: [{namespaces: {matchLabels: {ns: z}}}]"
+    only_y = "namespaces: {matchLabels: {ns: y}}"
+    playground.put(rules("b-from-y", "Admin", 7, f"{deny_y}, {at_80}"))
+    playground.put(rules("c-z", "Admin", 7, f"{deny_z}, {at_80}", egress=[f"{to_z}, {at_80}"]))
+    playground.put(rules("d-to-z", "Admin", 7, egress=[f"{to_z}, {at_81}"], subject=only_y))
+    playground.put(rules("a-but-ya", "Admin", 7, f"action: Accept, {FROM_YA}"))
+    assert_all_say(playground, "x/*:80 <- x/* y/a", "x/*:80 -> x/* y/*", "y/*:81 -> x/* y/*", traced="sctp")
+
+
+# -- peers and ports -------------------------------------------------------------------------------
+
+
+def test_what_pods_may_send_by_peer_network_and_port(playground: Playground) -> None:
+    given = playground.addresses
+    to_y, to_zc = (
+        "to: [{namespaces: {matchLabels: {ns: y}}}]",
+        f"to: [{{networks: [{given['zc4']}/32, '{given['zc6']}/128']}}]",
+    )
+    egress = (
+        f"action: Accept, to: [{{{pods('y', 'a')}}}], protocols: [{port('sctp', 'number: 80')}]",
+        f"action: Accept, {to_y}, "
+        f"protocols: [{port('tcp', 'number: 81')}, {port('udp', 'range: {start: 80, end: 81}')}]",
+        f"action: Deny, {to_y}",
+        "action: Deny, to: [{pods: {podSelector: {matchLabels: {pod: b}}}}], "
+        "protocols: [{destinationNamedPort: serve-80-tcp}, {destinationNamedPort: serve-81-sctp}]",
+        f"action: Deny, {to_zc}, protocols: [{port('udp', 'range: {start: 1, end: 80}')}]",
+    )
+    playground.put(rules("sends", "Admin", 0, egress=egress))
+    wanted = {
+        "tcp": expected(["x/*:80 -> x/a x/c z/a z/c"]),
+        "udp": expected(["x/*:80 -> x/* y/* z/a z/b"]),
+        "sctp": expected(["x/*:80 -> x/* y/a z/*", "x/*:81 -> x/a x/c z/a z/c"]),
+    }
+    assert_ways(playground, wanted)
+    ping = {target: _pings(playground, "x/a", target) for target in ("y/b", "z/b")}
+    assert ping == {"y/b": "dropped", "z/b": "connected"}, "without ports a rule means ICMP, too"
+    # Networks of one family say nothing of the other one, and mean pods as well.
+    narrow = (
+        f"action: Accept, to: [{{networks: [{given['ya4']}/32, {given['xb4']}/32]}}]",
+        "action: Deny, to: [{networks: [0.0.0.0/0]}]",
+    )
+    playground.put(rules("sends", "Admin", 0, egress=narrow))
+    some = {way for way in expected(["x/* -> y/a x/b"]) if way[2] == 4}
+    every = {way for way in expected(()) if way[2] == 6}
+    assert_ways(playground, dict.fromkeys(PROTOCOLS, some | every), ["udp"])
+
+
+def _pings(playground: Playground, source: str, target: str) -> str:
+    """The outcome, of which wire and spec have to be of one mind."""
+    found = playground.cluster.probe(source, target, timeout=1.0)
+    assert found["spec"]["outcome"] == found["outcome"], found
+    return str(found["outcome"])
+
+
+def test_nodes_and_hosts_outside_as_peers(playground: Playground) -> None:
+    """Also a pod's own node, which NetworkPolicies may not forbid."""
+    cluster = playground.cluster
+    linux = "to: [{nodes: {matchLabels: {kubernetes.io/os: linux}}}]"
+    first = "to: [{nodes: {matchLabels: {kubernetes.io/hostname: worker-1}}}]"
+    egress = (
+        f"action: Accept, {first}, protocols: [{port('tcp', 'number: 80')}, {port('sctp', 'number: 80')}]",
+        f"action: Pass, {linux}, protocols: [{port('udp', 'number: 81')}]",
+        f"action: Deny, {linux}",
+        "action: Deny, to: [{networks: [198.51.100.80/32, '2001:db8:198:51:100::80/128']}]",
+    )
+    playground.put(rules("nodes", "Admin", 75, egress=egress))
+    nodes, outside = [f"node/worker-{n}" for n in (1, 2, 3)], ["ext/client", "ext/server"]
+    open_ = {
+        "80/tcp": {"node/worker-1", "ext/client"},
+        "80/udp": {"ext/client"},
+        "81/udp": {*nodes, "ext/client"},
+    }
+    for family in FAMILIES:
+        answers = ["wire", "spec"] if family == 6 else ["wire", "spec", "trace"]
+        report = cluster.matrix(
+            list(open_), namespaces=["x"], nodes=True, external=True, family=family, answers=answers
+        )
+        for asked, wanted in open_.items():
+            one = report["ports"][asked]
+            for source in ("x/a", "x/b", "x/c"):
+                found = {
+                    way: {target for target in (*nodes, *outside) if _arrives(one, way, source, target)}
+                    for way in answers
+                }
+                assert found == dict.fromkeys(answers, wanted), (family, asked, source)
+    # SCTP towards nodes is masqueraded by addresses alone: one pod at a time. The node's kernel refuses it.
+    inside(cluster, "ovs-appctl", "dpctl/flush-conntrack")
+    for number, outcomes in ((80, ("rejected", "connected")), (81, ("dropped", "dropped"))):
+        to = ("x/b", "node/worker-1", f"{number}/sctp")
+        sent = cluster.probe(*to, packet={"packet": "sctp"}, timeout=1.0)
+        assert (sent["outcome"], cluster.trace(*to)["outcome"]) == outcomes, sent
+
+
+def _arrives(one: Mapping[str, Any], who: str, source: str, target: str) -> bool:
+    """Nobody serves these ports on nodes: what a packet meets there tells that it has come."""
+    refused = who == "wire" and (one["notes"].get(source) or {}).get(target) == NOBODY_LISTENS
+    return refused or one[who][source][target] == "connected"
+
+
+# -- the rest --------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_reaches_itself_through_a_service_is_a_peer_as_others(playground: Playground) -> None:
+    """NetworkPolicies have no say there."""
+    cluster = playground.cluster
+    ports = [{"name": "web", "port": 80}, {"name": "dns", "port": 81, "protocol": "UDP"}]
+    spec = {"selector": {"pod": "a"}, "ports": ports, "ipFamilyPolicy": "PreferDualStack"}
+    itself: Object = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "itself", "namespace": "x"},
+        "spec": spec,
+    }
+    playground.there["x", "itself"] = itself
+    cluster.apply([itself])
+    playground.apply("x", "nothing", "podSelector: {}, policyTypes: [Ingress, Egress]")
+
+    def outcomes(source: str) -> set[tuple[str, str, str]]:
+        found = set()
+        for number, family in (("80/tcp", 4), ("81/udp", 6)):
+            asked = (source, "svc/x/itself", number)
+            sent = cluster.probe(*asked, family=family, timeout=1.0)
+            traced = cluster.trace(*asked, family=family)["outcome"]
+            found.add((sent["outcome"], sent["spec"]["outcome"], traced))
+        return found
+
+    assert outcomes("x/a") == {("connected",) * 3}
+    playground.put(
+        rules("alone", "Admin", 15, f"action: Accept, {FROM_Y}", "action: Deny, from: [{namespaces: {}}]")
+    )
+    assert outcomes("x/a") == {("dropped",) * 3}
+    assert outcomes("y/a") == {("connected",) * 3}
+
+
+def test_changes_while_traffic_runs(playground: Playground) -> None:
+    """Nothing is lost that is allowed throughout, and nothing passes that is denied when it is sent."""
+    cluster = playground.cluster
+    served = [{"name": "all", "image": "agnhost", "args": ["netexec", "--http-port=80", "--udp-port=81"]}]
+    server = {**pod("t/a"), "spec": {"nodeName": "worker-2", "containers": served}}
+    applied = cluster.apply([namespace("t"), server])
+    assert applied.ready.ready, applied.ready.missing
+    streams = [
+        {"from": source, "to": "t/a", "port": number, "family": family, "rate": 20, "timeout": 1.5}
+        for source in ("x/a", "z/a")
+        for number, family in (("80/tcp", 4), ("81/udp", 6), ("80/tcp", 6))
+    ]
+    load = cluster.start_load(streams)
+    to_t = "to: [{namespaces: {matchLabels: {ns: t}}}]"
+    accept, deny = f"action: Accept, {to_t}", f"action: Deny, {to_t}"
+    everybody = {"subject": "namespaces: {}"}
+    playground.put(rules("every", "Baseline", 6, egress=[f"action: Pass, {to_t}", deny], **everybody))
+    playground.put(rules("some", "Admin", 5, egress=[accept, deny]))
+    before = time.time()
+    playground.put(rules("some", "Admin", 5, egress=[deny, accept]))
+    since = time.time()
+    assert cluster.probe("x/a", "t/a", "80/tcp", count=2, timeout=0.5)["outcome"] == "dropped"
+    until = time.time()
+    playground.put(rules("every", "Baseline", 7, egress=[accept], **everybody))
+    playground.delete("", "some")
+    after = time.time()
+    assert cluster.probe("x/a", "t/a", "80/tcp", count=2)["outcome"] == "connected"
+    report = cluster.stop_load(load, 60, records=True)
+    told = [(streams[which]["from"], *request) for which, *request in report["requests"]]
+    for source, began, ended, outcome, said, _ in told:
+        if source == "z/a" or ended < before or began > after:
+            assert outcome == "connected", (source, began, ended, outcome, said, before, after)
+        elif since < began and ended < until:
+            assert outcome != "connected", (began, ended, since, until)
+    phases = {
+        (source, "shut" if since < began < until else "open")
+        for source, began, *_ in told
+        if began < before or began > since
+    }
+    assert phases == {(source, phase) for source in ("x/a", "z/a") for phase in ("shut", "open")}
 
 
 def _dropped(playground: Playground) -> int:
