@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from emulator.cluster.model import Ref
+from emulator.cluster.model import Protocol, Ref
 from emulator.cluster.outcome import Outcome
 from emulator.cluster.wiring import IPAddress
 
@@ -53,12 +53,26 @@ _ALLOWING = frozenset({Code.EGRESS_ALLOWED, Code.INGRESS_ALLOWED, Code.DELIVERED
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A packet as a policy judges it: Services have been translated, its source is not masqueraded yet."""
+
+    peer: IPAddress
+    """The other end than the policy's own pod."""
+    protocol: Protocol | None
+    port: int | None
+    rule: int = 0
+    """The rule of a ClusterNetworkPolicy that means it, from 1; of a NetworkPolicy no one rule decides."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One step of the argument."""
 
     code: Code
     object: Ref
     sentence: str
+    judged: Judged | None = None
+    """Where a policy is the reason."""
 
     def explains(self, outcome: Outcome) -> bool:
         """Whether it is why the outcome is what it is, and not what was met on the way."""

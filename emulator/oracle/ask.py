@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from emulator.cluster.model import ClusterState, Direction, Pod, PolicyAction, Ref, Tier
 from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import Place, PlaceKind
 from emulator.cluster.wiring import IPAddress, Mode, NodePlan, Wiring
 from emulator.oracle import frontends
-from emulator.oracle.answer import Answer, Code, together
+from emulator.oracle.answer import Answer, Code, Judged, together
 from emulator.oracle.fabric import Step, arrives, ends, router_of_host, router_of_node, travel
 from emulator.oracle.packet import Entry, Packet, Question, place_of
 from emulator.oracle.policy import Judgement, Peer, judge
@@ -224,11 +225,11 @@ class Oracle:
         ClusterNetworkPolicies have.
         """
         question = (direction, pod, Peer(other, self._owners.get(other)), packet.protocol, packet.port)
-        named = self._named(other)
+        seen = _Seen(f"{self._named(other)}, {packet.told()}", Judged(other, packet.protocol, packet.port))
         for tier in Tier:
             found = ruling(self.state, tier, *question)
             if found is not None:
-                packet = _ruled(found, direction, pod, packet, named)
+                packet = _ruled(found, direction, pod, packet, seen)
                 if found.rule.action is PolicyAction.DENY:
                     return _dropped(packet)
                 if found.rule.action is PolicyAction.ACCEPT:
@@ -237,7 +238,7 @@ class Oracle:
                 continue
             judgement = judge(self.state, *question)
             if not packet.hairpin and not at_home:
-                packet = _reasons(judgement, direction, pod, packet, named)
+                packet = _reasons(judgement, direction, pod, packet, seen)
                 if not judgement.passes:
                     return _dropped(packet)
             if judgement.isolating:
@@ -342,23 +343,30 @@ _RULINGS = {
 }
 
 
-def _ruled(found: Ruling, direction: Direction, pod: Pod, packet: Packet, other: str) -> Packet:
+class _Seen(NamedTuple):
+    """What policies judge."""
+
+    pair: str
+    """In words: the other end and the port."""
+    judged: Judged
+
+
+def _ruled(found: Ruling, direction: Direction, pod: Pod, packet: Packet, seen: _Seen) -> Packet:
     words, inward, outward = _RULINGS[found.rule.action]
     code = inward if direction is Direction.INGRESS else outward
     side = direction.value.lower()
-    sentence = f"{side} of {place_of(pod)} {words} {found.title}: {other}, {packet.told()}"
-    return packet.because(code, found.policy.ref, sentence)
+    sentence = f"{side} of {place_of(pod)} {words} {found.title}: {seen.pair}"
+    return packet.because(code, found.policy.ref, sentence, replace(seen.judged, rule=found.number))
 
 
-def _reasons(judgement: Judgement, direction: Direction, pod: Pod, packet: Packet, other: str) -> Packet:
+def _reasons(judgement: Judgement, direction: Direction, pod: Pod, packet: Packet, seen: _Seen) -> Packet:
     allowed, isolated = _CODES[direction]
     side = direction.value.lower()
-    pair = f"{other}, {packet.told()}"
     for policy in judgement.allowing:
-        sentence = f"{side} of {place_of(pod)} allowed by {policy.ref}: {pair}"
-        packet = packet.because(allowed, policy.ref, sentence)
+        sentence = f"{side} of {place_of(pod)} allowed by {policy.ref}: {seen.pair}"
+        packet = packet.because(allowed, policy.ref, sentence, seen.judged)
     if not judgement.passes:
         for policy in judgement.isolating:
-            sentence = f"{place_of(pod)} isolated for {side} by {policy.ref}; no rule allows {pair}"
-            packet = packet.because(isolated, policy.ref, sentence)
+            sentence = f"{place_of(pod)} isolated for {side} by {policy.ref}; no rule allows {seen.pair}"
+            packet = packet.because(isolated, policy.ref, sentence, seen.judged)
     return packet

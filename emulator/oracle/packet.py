@@ -8,7 +8,7 @@ from enum import Enum, auto
 from emulator.cluster.model import Pod, Protocol, Ref
 from emulator.cluster.places import Place, PlaceKind
 from emulator.cluster.wiring import IPAddress
-from emulator.oracle.answer import Code, Reason
+from emulator.oracle.answer import Code, Judged, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class Packet:
         """The IP version."""
         return self.destination.version
 
-    def because(self, code: Code, about: Ref, sentence: str) -> Packet:
+    def because(self, code: Code, about: Ref, sentence: str, judged: Judged | None = None) -> Packet:
         """The packet with one more reason."""
-        return replace(self, reasons=(*self.reasons, Reason(code, about, sentence)))
+        return replace(self, reasons=(*self.reasons, Reason(code, about, sentence, judged)))
 
     def told(self) -> str:
         """`80/tcp`, `ICMP echo`."""

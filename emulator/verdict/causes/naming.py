@@ -5,8 +5,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from emulator.cluster.dns.model import Rcode
+from emulator.cluster.model import Direction
 from emulator.cluster.places import PlaceKind
 from emulator.oracle.answer import Code as Said
+from emulator.verdict.causes.cluster_policies import exception
 from emulator.verdict.diagnose.diagnosis import Cause, Code
 from emulator.verdict.diagnose.evidence import Evidence, Naming
 
@@ -41,14 +43,19 @@ _ALLOWED = """egress:
   - {port: 53, protocol: UDP}
   - {port: 53, protocol: TCP}"""
 
+_DENIED = {Said.EGRESS_DENIED: Direction.EGRESS, Said.INGRESS_DENIED: Direction.INGRESS}
+_BLOCKING = (Said.EGRESS_ISOLATED, Said.INGRESS_ISOLATED, *_DENIED)
+
 
 def blocked_by_policy(evidence: Evidence) -> Cause | None:
     """The name servers are out of reach, because policies say so."""
     naming = evidence.naming
     if naming is None or not naming.failed or naming.answered:
         return None
-    for reason in naming.way.reasons(Said.EGRESS_ISOLATED, Said.INGRESS_ISOLATED):
+    for reason in naming.way.reasons(*_BLOCKING):
         fix = _ALLOWED if reason.code is Said.EGRESS_ISOLATED else BLOCKED.remedy
+        if direction := _DENIED.get(reason.code):
+            fix = exception(evidence, reason, direction)
         name, namespace = reason.object.name, reason.object.namespace
         where = f" -n {namespace}" if namespace else ""
         see = f"mininetes describe {reason.object.kind.lower()}/{name}{where}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from emulator.verdict.causes import (
     addresses,
+    cluster_policies,
     daemons,
     ingresses,
     machinery,
@@ -50,11 +51,13 @@ _CANNOT_BE_SENT: tuple[Finder, ...] = (
 """Who sends, the name, who is asked."""
 
 _STOPPED: tuple[Finder, ...] = (
+    cluster_policies.source_denied,
     policies.source_isolated,
     services.without_port,
     services.without_endpoints,
     services.without_local_endpoint,
     services.outside_source_ranges,
+    cluster_policies.destination_denied,
     policies.destination_isolated,
 )
 """As the manifests say."""
@@ -89,6 +92,7 @@ FINDERS: tuple[Finder, ...] = (
 
 CODES: tuple[Code, ...] = (
     *policies.CODES,
+    *cluster_policies.CODES,
     *services.CODES,
     *pods.CODES,
     *naming.CODES,

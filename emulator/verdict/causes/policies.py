@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from emulator.cluster.model import Direction, Pod
+from collections.abc import Iterator
+
+from emulator.cluster.model import Direction
 from emulator.oracle.answer import Code as Said
+from emulator.oracle.answer import Judged
+from emulator.verdict.causes import parties
 from emulator.verdict.diagnose.diagnosis import Cause, Code, written
 from emulator.verdict.diagnose.evidence import Evidence
 
@@ -35,48 +39,22 @@ def _isolated(evidence: Evidence, said: Said, code: Code, direction: Direction) 
     if not reasons:
         return None
     reason = reasons[0]
-    return Cause(code, str(reason.object), reason.sentence, _rule(evidence, direction), _see(evidence, said))
+    fix = "\n".join(_rule(evidence, direction, reason.judged)) if reason.judged else code.remedy
+    see = f"mininetes describe {written(reason.object)}"
+    return Cause(code, str(reason.object), reason.sentence, fix, see)
 
 
-def _see(evidence: Evidence, said: Said) -> str:
-    first = evidence.answers.reasons(said)[0].object
-    return f"mininetes describe {written(first)}"
-
-
-def _rule(evidence: Evidence, direction: Direction) -> str:
+def _rule(evidence: Evidence, direction: Direction, judged: Judged) -> Iterator[str]:
     """The rule that would allow it, as YAML for the policy's spec."""
-    egress = direction is Direction.EGRESS
-    source = evidence.typed_pod(evidence.source)
-    receivers = [evidence.typed_pod(place) for place in evidence.arrivals()]
-    other = next(iter(receivers), None) if egress else source
-    lines = [f"{direction.value.lower()}:", f"- {'to' if egress else 'from'}:", *_peer(evidence, other)]
-    if evidence.port is not None and evidence.port.number:
-        lines += ["  ports:", f"  - {{port: {_port(evidence)}, protocol: {evidence.port.protocol.upper()}}}"]
-    return "\n".join(lines)
-
-
-def _peer(evidence: Evidence, other: Pod | None) -> list[str]:
-    if other is None or other.host_network:
-        address = evidence.address
-        bits = 32 if address is None or address.version == 4 else 128
-        return [f"  - ipBlock: {{cidr: {address}/{bits}}}"]
-    labels = ", ".join(f"{key}: {value}" for key, value in sorted(other.labels.items())) or ""
-    return [
-        f"  - namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {other.ref.namespace}}}}}",
-        f"    podSelector: {{matchLabels: {{{labels}}}}}" if labels else "    podSelector: {}",
-    ]
-
-
-def _port(evidence: Evidence) -> int:
-    """Policies judge what Services have translated: it is the pod's own port that a rule names."""
-    assert evidence.port is not None
-    asked = evidence.port
-    service = evidence.service()
-    typed = evidence.typed(service) if service else None
-    behind = {
-        endpoint.port
-        for port in (typed.ports if typed else ())
-        if port.protocol.lower() == asked.protocol and asked.number in (port.port, port.node_port)
-        for endpoint in port.endpoints
-    }
-    return min(behind, default=asked.number)
+    yield f"{direction.value.lower()}:"
+    yield f"- {'to' if direction is Direction.EGRESS else 'from'}:"
+    pod = parties.pod_of(evidence, judged)
+    if pod is None:
+        yield f"  - ipBlock: {{cidr: {parties.whole(judged)}}}"
+    else:
+        namespaces, pods = parties.selectors(pod)
+        yield f"  - {namespaces}"
+        yield f"    {pods}"
+    if judged.protocol is not None and judged.port:
+        yield "  ports:"
+        yield f"  - {{port: {judged.port}, protocol: {judged.protocol}}}"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from emulator import Cluster
 from tests.system.diagnose.case import Case
-from tests.system.diagnose.objects import ingress, pod, policy, ports_to, service
+from tests.system.diagnose.objects import cluster_policy, ingress, pod, policy, ports_to, service
 from tests.system.diagnose.workloads import CLIENT, SERVICE
 
+IMPATIENT = {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]}
 BALANCER = ("203.0.113.77", "2001:db8:113::77")
 """Addresses of a load balancer that stands elsewhere: only the nodes' part of it is here."""
 
@@ -100,13 +101,7 @@ CASES = (
         "{ns}/asker",
         "//server.lab",
         objects=(
-            pod(
-                "dns-blocked",
-                "asker",
-                dnsConfig={
-                    "options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]
-                },
-            ),
+            pod("dns-blocked", "asker", dnsConfig=IMPATIENT),
             policy(
                 "dns-blocked",
                 "server-only",
@@ -114,6 +109,29 @@ CASES = (
                 policyTypes=["Egress"],
                 egress=[
                     {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "lab"}}}]}
+                ],
+            ),
+        ),
+    ),
+    Case(
+        "dns-denied",
+        "a ClusterNetworkPolicy of the Admin tier denies the client port 53 of every network",
+        "dns-blocked-by-policy",
+        "ClusterNetworkPolicy/{ns}",
+        "{ns}/asker",
+        "//server.lab",
+        objects=(
+            pod("dns-denied", "asker", dnsConfig=IMPATIENT),
+            cluster_policy(
+                "dns-denied",
+                "Admin",
+                "asker",
+                egress=[
+                    {
+                        "action": "Deny",
+                        "to": [{"networks": ["0.0.0.0/0", "::/0"]}],
+                        "protocols": [{"udp": {"destinationPort": {"number": 53}}}],
+                    }
                 ],
             ),
         ),

@@ -76,3 +76,19 @@ def _named(
 ) -> Object:
     metadata = {"name": name, "namespace": where, **({"labels": labels} if labels else {})}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def cluster_policy(where: str, tier: str, app: str, **rules: Any) -> Object:
+    """About the pods of one name in one namespace; called as the namespace is."""
+    chosen = {"namespaceSelector": in_namespace(where), "podSelector": {"matchLabels": {"app": app}}}
+    return {
+        "apiVersion": "policy.networking.k8s.io/v1alpha2",
+        "kind": "ClusterNetworkPolicy",
+        "metadata": {"name": where},
+        "spec": {"tier": tier, "priority": 50, "subject": {"pods": chosen}, **rules},
+    }
+
+
+def in_namespace(name: str) -> Object:
+    """The selector of one namespace."""
+    return {"matchLabels": {"kubernetes.io/metadata.name": name}}

@@ -12,8 +12,10 @@ from emulator.api.objects import JsonObject
 from tests.system.diagnose.case import Case
 from tests.system.diagnose.objects import (
     DEAD,
+    cluster_policy,
     container,
     deployment,
+    in_namespace,
     pod,
     policy,
     ports_to,
@@ -77,6 +79,45 @@ CASES = (
             pod("ingress-isolated"),
             service("ingress-isolated"),
             policy("ingress-isolated", "system-only", "server", ingress=[{"from": [ALL_SYSTEMS]}]),
+        ),
+    ),
+    Case(
+        "egress-denied",
+        "a ClusterNetworkPolicy of the Admin tier denies what the client sends to a namespace, over a "
+        "NetworkPolicy that allows it",
+        "cluster-policy-denies-source",
+        "ClusterNetworkPolicy/{ns}",
+        "{ns}/asker",
+        "lab/server",
+        POD_PORTS,
+        (
+            pod("egress-denied", "asker"),
+            policy("egress-denied", "all-out", "asker", policyTypes=["Egress"], egress=[{}]),
+            cluster_policy(
+                "egress-denied",
+                "Admin",
+                "asker",
+                egress=[{"action": "Deny", "to": [{"namespaces": in_namespace("lab")}]}],
+            ),
+        ),
+    ),
+    Case(
+        "ingress-denied",
+        "a ClusterNetworkPolicy of the Baseline tier denies what a Service's pods are sent, and no "
+        "NetworkPolicy selects them",
+        "cluster-policy-denies-destination",
+        "ClusterNetworkPolicy/{ns}",
+        CLIENT,
+        SERVICE,
+        objects=(
+            pod("ingress-denied"),
+            service("ingress-denied"),
+            cluster_policy(
+                "ingress-denied",
+                "Baseline",
+                "server",
+                ingress=[{"name": "nobody", "action": "Deny", "from": [{"namespaces": {}}]}],
+            ),
         ),
     ),
     Case(
