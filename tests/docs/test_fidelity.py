@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from emulator.scenario.parse import read_scenario
+from tests.ablation import files
+from tests.system.ablations import FEATURES
+from tests.system.proofs import PROOFS, table
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
@@ -66,6 +69,12 @@ def test_a_test_that_is_named_exists(reference: str) -> None:
     path, _, name = reference.partition("::")
     text = (ROOT / "tests" / path).read_text(encoding="utf-8")
     assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), reference
+
+
+def test_every_feature_file_is_shown_with_the_test_that_fails_without_it() -> None:
+    """`python -m tests.system.proofs` writes the table."""
+    assert set(PROOFS) == set(FEATURES) == files()
+    assert "\n".join(table()) in PAGE
 
 
 @pytest.mark.parametrize("reference", sorted(set(re.findall(r"`scenarios/([\w/-]+)`( step \d+)?", PAGE))))

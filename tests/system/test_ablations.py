@@ -1,4 +1,11 @@
-"""Parts of the design that look superfluous, taken away one by one: which oracles notice.
+"""Ablations with real packets: which test of the suite fails where one feature file's flows are missing.
+
+A controller that can leave things out takes the place of the shipped one, and a label tells it what. For each
+feature file the test that is named for it runs twice, without the feature and with it again; the first time
+it has to fail, and in the way that shows what the feature does. `tests/ablation.py` says what stands in for
+features that every packet passes.
+
+Three parts of the design that look superfluous are taken away as well:
 
 * Without the rule for a first packet that is sent again, oracle 30 fails: a repeated SYN is not masqueraded.
 * With one conntrack zone for two nodes, oracle 12 fails: what one node knows of a connection to a Service
@@ -6,68 +13,158 @@
 * With a patch port in place of a node's uplink, oracle 68 fails: no packet can be captured there. With patch
   ports all along the way, oracle 31 fails too: all bridges' lookups add up in one pass through the datapath,
   which ends after six (oracle 90).
-
-Each oracle passes before. Flows are brought back by a new controller, after which it passes again.
 """
 
 from __future__ import annotations
 
-import re
+import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from controllers.pipeline.tables import CONNTRACK_STATE
 from emulator import Cluster
 from emulator.api.errors import ApiError
-from tests.system.hygiene import assert_nothing_was_lost, inside, zones_of
-from tests.system.oracles.conftest import objects
-from tests.system.oracles.test_cluster_ip import (
-    test_12_the_endpoint_sees_the_client_and_its_own_port as oracle_12,
+from tests.system.ablations import LABEL, NAMESPACE, REPEATED, ZONES
+from tests.system.hygiene import assert_nothing_was_lost, inside
+from tests.system.oracles import (
+    test_cluster_ip,
+    test_egress,
+    test_host_ports,
+    test_load_balancer,
+    test_node_port,
+    test_outward,
+    test_sctp,
 )
-from tests.system.oracles.test_egress import test_68_a_pod_leaves_as_its_node as oracle_68
-from tests.system.oracles.test_node_port import (
-    test_29_30_a_first_packet_sent_again_takes_the_same_way as oracle_30,
-)
-from tests.system.oracles.test_node_port import test_31_32_every_node_answers_and_masquerades as oracle_31
-from tests.system.processes import PATIENCE, kill_and_await, of_service, stopped
+from tests.system.oracles.conftest import services
+from tests.system.oracles.objects import Object, namespace, pod, service
+from tests.system.proofs import PROOFS
 
-pytestmark = pytest.mark.cluster(topology="three-node-routed")
-
+TOPOLOGY = Path(__file__).with_name("ablations.yaml")
+CONTROLLER = ("python", "-m", "controllers.runtime", "tests.system.ablated_controller")
 FAMILY = 4
+SOON = 0.4
+"""Seconds of silence that show a failure; with the feature, the test has its usual time."""
 TO_FAR = ("fabric-1", "n1-up"), ("fabric-3", "n3-up"), ("fabric-4", "nat-1")
 """Both ends of each link between the internet, worker-1 and worker-3."""
 
 
+class Impatient(Cluster):
+    """Waits less long for packets that do not come."""
+
+    def probe(self, *arguments: Any, **options: Any) -> Object:
+        options["timeout"] = min(options.get("timeout") or SOON, SOON)
+        return super().probe(*arguments, **options)
+
+
+def objects() -> Iterator[Object]:
+    """Everything that the tests named above look for."""
+    yield namespace(NAMESPACE)
+    for name, node in (
+        ("client", "worker-1"),
+        ("neighbour", "worker-1"),
+        ("remote", "worker-2"),
+        ("solo", "worker-1"),
+        ("far", "worker-3"),
+        ("half-live", "worker-2"),
+        ("web", "worker-1"),
+    ):
+        yield pod(name, node)
+    yield test_host_ports.claiming("anywhere", test_host_ports.ANYWHERE["TCP"], "TCP")
+    for number in (1, 2, 3):
+        served = pod(f"web-{number}", f"worker-{number}", app="served")
+        served["metadata"]["labels"]["balanced"] = str(f"shop/web-{number}" in test_load_balancer.HOMES)
+        yield served
+    everywhere = {"selector": {"app": "served"}}
+    for family in (4, 6):
+        for found in services(family):
+            if found["spec"]["selector"]["app"] == "web":
+                found["spec"].update(everywhere)
+            if found["metadata"]["name"].startswith("local-v"):
+                found["spec"]["externalIPs"] = [test_outward.vip(test_outward.LOCAL, family, 2)]
+            yield found
+        yield service("plain", "served", family=family)
+        yield service("sticky", "served", family=family, sessionAffinity="ClientIP")
+        yield from test_sctp.services(family)[:1]
+    for mode in ("vip", "proxy"):
+        yield test_load_balancer.balanced(f"any-{mode}", mode, selector={"balanced": "True"})
+
+
 @pytest.fixture(scope="module")
-def shop(cluster: Cluster) -> Cluster:
-    """The shop of the oracles."""
-    applied = cluster.apply(objects())
-    assert applied.ready.ready, applied.ready.missing
-    return cluster
+def shop() -> Iterator[Cluster]:
+    """A cluster with a controller that can leave something out."""
+    with Cluster.up(TOPOLOGY, list(objects()), name=f"ablations-{os.getpid()}") as running:
+        running.sandbox.hold("controller")
+        with subprocess.Popen(running.sandbox.command(CONTROLLER)) as controller:
+            try:
+                # The first crafted packet takes as long as Scapy needs to start.
+                running.probe("shop/client", "shop/solo", "icmp", packet={"packet": "icmp-echo"})
+                yield running
+                assert running.status()["errors"] == []
+            finally:
+                controller.terminate()
 
 
-def replace_flows(cluster: Cluster, bridge: str, flows: Iterable[str]) -> None:
-    """Make these the bridge's flows, in one bundle; returns when they are in force.
-
-    A controller that runs would soon put back what is missing.
-    """
-    command = ["ovs-ofctl", "-O", "OpenFlow13", "--bundle", "replace-flows", bridge, "-"]
-    subprocess.run(cluster.sandbox.command(command), input="\n".join(flows), text=True, check=True)
-    inside(cluster, "ovs-appctl", "revalidator/wait")
+def say(cluster: Cluster, left_out: str | None) -> None:
+    """Tell the controller, and wait until that is in force."""
+    cluster.patch("Namespace", NAMESPACE, None, {"metadata": {"labels": {LABEL: left_out}}})
+    readiness = cluster.wait_ready()
+    assert readiness.ready, readiness.missing
 
 
-def flows_of(cluster: Cluster, bridge: str) -> list[str]:
-    """The bridge's flows, as `replace_flows` takes them."""
-    options = ("-O", "OpenFlow13", "--no-names", "--no-stats")
-    return inside(cluster, "ovs-ofctl", *options, "dump-flows", bridge).splitlines()
+@contextmanager
+def without(cluster: Cluster, left_out: str) -> Iterator[Cluster]:
+    """The cluster without something; in the end it is whole again."""
+    say(cluster, left_out)
+    try:
+        yield Impatient(cluster.sandbox)
+    finally:
+        say(cluster, None)
 
 
-def bring_back(cluster: Cluster) -> None:
-    """A new controller replaces whatever the switches hold."""
-    kill_and_await(cluster, "controller")
-    assert cluster.wait_ready(PATIENCE).ready
+@pytest.mark.parametrize("feature", PROOFS)
+def test_without_a_feature_the_test_named_for_it_fails(shop: Cluster, feature: str) -> None:
+    proof = PROOFS[feature]
+    with without(shop, feature) as ablated, pytest.raises((AssertionError, ValueError), match=proof.how):
+        proof.run(ablated)
+    proof.run(shop)
+
+
+def test_the_rule_for_a_first_packet_sent_again(shop: Cluster) -> None:
+    oracle_30 = test_node_port.test_29_30_a_first_packet_sent_again_takes_the_same_way
+    with without(shop, REPEATED) as ablated, pytest.raises(AssertionError):
+        oracle_30(ablated, FAMILY)
+    oracle_30(shop, FAMILY)
+
+
+def test_a_zone_for_each_node(shop: Cluster) -> None:
+    oracle_12 = test_cluster_ip.test_12_the_endpoint_sees_the_client_and_its_own_port
+    with without(shop, ZONES) as ablated, pytest.raises(AssertionError):
+        oracle_12(ablated, FAMILY, "80/tcp")
+    oracle_12(shop, FAMILY, "80/tcp")
+
+
+def test_veth_pairs_between_bridges(shop: Cluster) -> None:
+    """The last one: patch ports stay."""
+    oracle_68 = test_egress.test_68_a_pod_leaves_as_its_node
+    oracle_31 = test_node_port.test_31_32_every_node_answers_and_masquerades
+    oracle_68(shop, FAMILY, "80/tcp")
+    oracle_31(shop, FAMILY, "TCP", "worker-1")
+    assert_nothing_was_lost(shop)
+    hasty = Impatient(shop.sandbox)
+    first, *others = TO_FAR
+    lay_patch_ports(shop, *first)
+    with pytest.raises((AssertionError, ApiError)):
+        oracle_68(hasty, FAMILY, "80/tcp")
+    for ends in others:
+        lay_patch_ports(shop, *ends)
+    with pytest.raises(AssertionError):
+        oracle_31(hasty, FAMILY, "TCP", "worker-1")
+    with pytest.raises(AssertionError, match="datapath_drop_recirc_error"):
+        assert_nothing_was_lost(shop)
 
 
 def lay_patch_ports(cluster: Cluster, near: str, far: str) -> None:
@@ -80,49 +177,3 @@ def lay_patch_ports(cluster: Cluster, near: str, far: str) -> None:
         words += ["--", "del-port", bridge, end, "--", "add-port", bridge, f"patch-{end}"]
         words += ["--", "set", "interface", f"patch-{end}", *patch]
     inside(cluster, "ovs-vsctl", *words)
-
-
-def test_the_rule_for_a_first_packet_sent_again(shop: Cluster) -> None:
-    oracle_30(shop, FAMILY)
-    flows = flows_of(shop, "n2")
-    rule = f"table={CONNTRACK_STATE.number}, priority=200,ct_state=+new+trk,ct_mark=0x1/0x1"
-    others = [flow for flow in flows if rule not in flow]
-    assert len(others) == len(flows) - 1, flows
-    with stopped(of_service(shop, "controller")):
-        replace_flows(shop, "n2", others)
-        with pytest.raises(AssertionError):
-            oracle_30(shop, FAMILY)
-    bring_back(shop)
-    oracle_30(shop, FAMILY)
-
-
-def test_a_zone_for_each_node(shop: Cluster) -> None:
-    oracle_12(shop, FAMILY, "80/tcp")
-    one, three = (sorted(set(zones_of(shop, bridge))) for bridge in ("n1", "n3"))
-    shared = dict(zip(map(str, three), map(str, one), strict=True))
-    flows = [
-        re.sub(r"(?<=zone=)\d+", lambda zone: shared[zone.group()], flow) for flow in flows_of(shop, "n3")
-    ]
-    with stopped(of_service(shop, "controller")):
-        replace_flows(shop, "n3", flows)
-        with pytest.raises(AssertionError):
-            oracle_12(shop, FAMILY, "80/tcp")
-    bring_back(shop)
-    oracle_12(shop, FAMILY, "80/tcp")
-
-
-def test_veth_pairs_between_bridges(shop: Cluster) -> None:
-    """The last one: patch ports stay."""
-    oracle_68(shop, FAMILY, "80/tcp")
-    oracle_31(shop, FAMILY, "TCP", "worker-1")
-    assert_nothing_was_lost(shop)
-    first, *others = TO_FAR
-    lay_patch_ports(shop, *first)
-    with pytest.raises((AssertionError, ApiError)):
-        oracle_68(shop, FAMILY, "80/tcp")
-    for ends in others:
-        lay_patch_ports(shop, *ends)
-    with pytest.raises(AssertionError):
-        oracle_31(shop, FAMILY, "TCP", "worker-1")
-    with pytest.raises(AssertionError, match="datapath_drop_recirc_error"):
-        assert_nothing_was_lost(shop)

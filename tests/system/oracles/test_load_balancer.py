@@ -18,7 +18,14 @@ import pytest
 
 from emulator import Cluster
 from tests.system.chance import assert_even
-from tests.system.oracles.addresses import bare, external_address, node_address, of_family, pod_gateway
+from tests.system.oracles.addresses import (
+    bare,
+    external_address,
+    masquerade,
+    node_address,
+    of_family,
+    pod_gateway,
+)
 from tests.system.oracles.objects import HTTP, UDP, Object, namespace, pod
 
 pytestmark = pytest.mark.topologies("two-zone-vpc")
@@ -106,8 +113,9 @@ def test_under_cluster_every_node_may_take_it_and_hides_the_client(
     report = knock(shop, "ext/client", f"any-{mode}", family, protocol, count=60)
     assert report["outcomes"] == {"connected": 60}
     assert set(report["endpoints"]) == set(HOMES)
-    gateways = {bare(pod_gateway(shop, node, family)) for node in NODES}
-    assert set(report["sourceSeen"]) <= gateways
+    homes = [place.removeprefix("shop/") for place in HOMES]
+    nodes = {masquerade(shop, node, home, family) for node in shop.status()["nodes"] for home in homes}
+    assert set(report["sourceSeen"]) <= nodes
     assert len(report["sourceSeen"]) > len(HOMES)
     port = 80 if protocol == "TCP" else 81
     asked = (address(shop, f"any-{mode}", family), port)

@@ -6,6 +6,7 @@ Every drop stands beside a packet that passes. `web` is guarded and runs on work
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -50,9 +51,9 @@ def _service(family: int) -> Object:
     return service("web", "web", family=family, ports=ports, type="NodePort")
 
 
-@pytest.fixture
-def enforce(shop: Cluster) -> Iterator[Enforce]:
-    """Puts policies into force; they end with the test."""
+@contextmanager
+def enforcing(cluster: Cluster) -> Iterator[Enforce]:
+    """Puts policies into force; they end with the block."""
     made: list[Object] = []
 
     def enforce(name: str = "policy", **spec: Any) -> None:
@@ -63,11 +64,20 @@ def enforce(shop: Cluster) -> Iterator[Enforce]:
             "spec": {"podSelector": WEB, **spec},
         }
         made.append(policy)
-        shop.apply([policy])
+        cluster.apply([policy])
 
-    yield enforce
-    if made:
-        shop.delete(made)
+    try:
+        yield enforce
+    finally:
+        if made:
+            cluster.delete(made)
+
+
+@pytest.fixture
+def enforce(shop: Cluster) -> Iterator[Enforce]:
+    """Puts policies into force; they end with the test."""
+    with enforcing(shop) as enforce:
+        yield enforce
 
 
 def passes(cluster: Cluster, source: str, target: str, port: str, family: int | None = None) -> bool:
@@ -288,3 +298,55 @@ def test_a_new_pod_is_isolated_before_its_first_packet(shop: Cluster, enforce: E
 
 def _is_over(one: Object) -> bool:
     return one["status"].get("phase") in ("Succeeded", "Failed")
+
+
+SCTP = {"protocol": "SCTP", "port": 9}
+
+
+def test_77_answers_of_sctp_pass(shop: Cluster, enforce: Enforce, family: int) -> None:
+    """Nobody tracks its ports: `web` may answer the port that asked, and no other one of that client."""
+    everyone = {"from": [{"podSelector": {}}], "ports": [SCTP]}
+    enforce("web", policyTypes=["Ingress", "Egress"], ingress=[everyone])
+
+    def arrives(source: str, target: str, ports: tuple[int, int], **more: Any) -> bool:
+        packet = {"packet": "sctp", "source": {"port": ports[0]}, **more}
+        port = f"{ports[1]}/sctp"
+        report = shop.probe(source, target, port, family=family, packet=packet, timeout=A_WHILE)
+        return [seen["at"] for seen in report["seen"]] == [target]
+
+    own = 41_100 + family
+    assert arrives("shop/remote", "shop/web", (own, 9))
+    assert arrives("shop/web", "shop/remote", (9, own), chunk="init-ack")
+    assert not arrives("shop/web", "shop/remote", (9, own + 10), chunk="init-ack")
+
+
+def test_cluster_policies_come_first(shop: Cluster, enforce: Enforce, family: int) -> None:
+    """In the Admin tier: they deny what a NetworkPolicy allows, and accept what it denies."""
+    port = f"{HTTP}/tcp"
+    enforce(ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "remote"}}}]}])
+    peers = {
+        name: {"pods": {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": name}}}}
+        for name in ("client", "remote")
+    }
+    policy = {
+        "apiVersion": "policy.networking.k8s.io/v1alpha2",
+        "kind": "ClusterNetworkPolicy",
+        "metadata": {"name": "first"},
+        "spec": {
+            "tier": "Admin",
+            "priority": 1,
+            "subject": {"pods": {"namespaceSelector": {}, "podSelector": WEB}},
+            "ingress": [
+                {"action": "Accept", "from": [peers["client"]]},
+                {"action": "Deny", "from": [peers["remote"]]},
+            ],
+        },
+    }
+    shop.apply([policy])
+    try:
+        assert passes(shop, "shop/client", "shop/web", port, family)
+        assert is_dropped(shop, "shop/remote", "shop/web", port, family)
+    finally:
+        shop.delete([policy])
+    assert is_dropped(shop, "shop/client", "shop/web", port, family)
+    assert passes(shop, "shop/remote", "shop/web", port, family)
