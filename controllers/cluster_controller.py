@@ -36,6 +36,7 @@ from controllers.pipeline.impaired import ImpairedCompiler
 from controllers.pipeline.registers import PUNT, Punt
 from controllers.pipeline.stale import Frontends
 from controllers.pipeline.stale_balanced import Balanced, balanced
+from controllers.pipeline.stale_pods import Owners, owners
 from controllers.switch import Outcome, Switch
 from controllers.watch import LOST, Observed, follow
 from emulator.api.client import Client
@@ -122,6 +123,7 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         compiled: Observed | None = None
         programs: Mapping[str, FlowProgram] = {}
         served, beyond = Frontends(), Balanced()
+        pods: Owners = {}
         while True:
             self._bell.wait()
             observed = self._observed
@@ -137,11 +139,11 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
                         self._compiler.compile(observed.snapshot, state),
                         self._compiler.frontends(observed.snapshot, state),
                     )
-                    beyond = balanced(state)
+                    beyond, pods = balanced(state), owners(state)
                     compiled = observed
                 outcomes, missing = self._install(programs)
                 if not missing:
-                    self._forget_stale_connections(served, beyond)
+                    self._forget_stale_connections(served, beyond, pods)
                 self._acknowledge(observed.resource_version, outcomes, missing)
             except Exception as error:
                 # Whatever is wrong with these objects, the next ones may be right again.
@@ -166,15 +168,15 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
             _let_caches_follow(under_way[0][0])
         return outcomes, missing
 
-    def _forget_stale_connections(self, served: Frontends, beyond: Balanced) -> None:
+    def _forget_stale_connections(self, served: Frontends, beyond: Balanced, pods: Owners) -> None:
         """What is acknowledged holds for clients that have asked before, too."""
         try:
-            forgotten = self._cleaner.clean(served, beyond)
+            forgotten = self._cleaner.clean(served, beyond, pods)
         except (OSError, ValueError, unixctl.ControlError) as error:
-            log.warning("stale UDP connections could not be looked for: %s", error)
+            log.warning("stale connections could not be looked for: %s", error)
             return
         if forgotten:
-            log.info("%d stale UDP connections forgotten", forgotten)
+            log.info("%d stale connections forgotten", forgotten)
 
     def _acknowledge(self, version: str, outcomes: Mapping[str, Outcome], missing: list[str]) -> None:
         if missing:

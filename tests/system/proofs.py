@@ -24,6 +24,7 @@ from tests.system.oracles import (
     test_sctp,
     test_spoofing,
 )
+from tests.system.oracles.enforcing import enforcing
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Proof:
 
     def run(self, cluster: Cluster) -> None:
         if self.enforces:
-            with test_network_policy.enforcing(cluster) as enforce:
+            with enforcing(cluster) as enforce:
                 self.test(cluster, enforce, *self.arguments)
         else:
             self.test(cluster, *self.arguments)

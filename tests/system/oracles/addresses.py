@@ -44,6 +44,12 @@ def public_address(family: int) -> str:
     return "203.0.113.1" if family == 4 else "2001:db8:203:0:113::1"
 
 
+def pod_range(cluster: Cluster, node: str, family: int) -> str:
+    """The addresses of a node's pods."""
+    ranges: list[str] = cluster.get("Node", node)["spec"]["podCIDRs"]
+    return next(text for text in ranges if ip_network(text).version == family)
+
+
 def pod_gateway(cluster: Cluster, node: str, family: int) -> str:
     """The node's address in its own pod range."""
     found: Object = cluster.get("Node", node)

@@ -55,3 +55,8 @@ def service(name: str, app: str, *, family: int, ports: Iterable[Object] = (), *
             **spec,
         },
     }
+
+
+def is_over(one: Object) -> bool:
+    """Whether a pod has come to its end."""
+    return one["status"].get("phase") in ("Succeeded", "Failed")

@@ -50,6 +50,15 @@ while True:
 """
 
 
+GREETER = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+    for number in range(20):
+        own.sendto(b"%d" % number, (sys.argv[1], 8081))
+"""
+"""Says twenty words to an address as soon as it lives."""
+
+
 @dataclass(frozen=True)
 class Talker:
     """Asks an agnhost server for its name about twenty times a second."""

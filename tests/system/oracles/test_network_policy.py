@@ -5,26 +5,33 @@ Every drop stands beside a packet that passes. `web` is guarded and runs on work
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import product
 from typing import Any
 
 import pytest
 
 from emulator import Cluster
-from tests.system.hygiene import inside
-from tests.system.oracles.addresses import bare, masquerade, node_port, pod_address
+from emulator.cluster.scheduler import LAST_INDEX
+from tests.system.oracles.addresses import bare, masquerade, node_address, node_port, pod_address, pod_range
+from tests.system.oracles.enforcing import (
+    A_WHILE,
+    WEB,
+    Enforce,
+    datagrams,
+    denied,
+    enforcing,
+    is_dropped,
+    passes,
+    web_service,
+)
 from tests.system.oracles.held import held
-from tests.system.oracles.objects import HTTP, UDP, Object, namespace, pod, service
+from tests.system.oracles.objects import DEAD, HTTP, UDP, is_over, namespace, pod
+from tests.system.oracles.talker import GREETER, talking
 
-A_WHILE = 0.2
-"""Seconds that a drop is waited for; what passes is given the usual time."""
-WEB = {"matchLabels": {"app": "web"}}
 CLIENT = {"podSelector": {"matchLabels": {"app": "client"}}}
-NODE_PORT = {4: 30470, 6: 30670}
 BOTH = pytest.mark.parametrize("port", [f"{HTTP}/tcp", f"{UDP}/udp"])
-
-Enforce = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -37,61 +44,16 @@ def shop(cluster: Cluster) -> Cluster:
     ]
     spaces = [namespace("shop"), namespace("office")]
     spaces[1]["metadata"]["labels"] = {"team": "office"}
-    applied = cluster.apply([*spaces, *pods, *map(_service, (4, 6))])
+    applied = cluster.apply([*spaces, *pods, *map(web_service, (4, 6))])
     assert applied.ready.ready, applied.ready.missing
     return cluster
 
 
-def _service(family: int) -> Object:
-    first = NODE_PORT[family]
-    ports = [
-        {"name": "http", "port": 80, "targetPort": HTTP, "nodePort": first},
-        {"name": "udp", "port": 81, "protocol": "UDP", "targetPort": UDP, "nodePort": first + 1},
-    ]
-    return service("web", "web", family=family, ports=ports, type="NodePort")
-
-
-@contextmanager
-def enforcing(cluster: Cluster) -> Iterator[Enforce]:
-    """Puts policies into force; they end with the block."""
-    made: list[Object] = []
-
-    def enforce(name: str = "policy", **spec: Any) -> None:
-        policy = {
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "NetworkPolicy",
-            "metadata": {"name": name, "namespace": "shop"},
-            "spec": {"podSelector": WEB, **spec},
-        }
-        made.append(policy)
-        cluster.apply([policy])
-
-    try:
-        yield enforce
-    finally:
-        if made:
-            cluster.delete(made)
-
-
 @pytest.fixture
 def enforce(shop: Cluster) -> Iterator[Enforce]:
-    """Puts policies into force; they end with the test."""
+    """Policies end with the test."""
     with enforcing(shop) as enforce:
         yield enforce
-
-
-def passes(cluster: Cluster, source: str, target: str, port: str, family: int | None = None) -> bool:
-    """Whether an answer comes; a packet that is denied is met with silence (oracle 86)."""
-    report = cluster.probe(source, target, port, family=family, timeout=5.0)
-    assert report["outcome"] == "connected", report
-    return True
-
-
-def is_dropped(cluster: Cluster, source: str, target: str, port: str, family: int | None = None) -> bool:
-    report = cluster.probe(source, target, port, family=family, timeout=A_WHILE)
-    assert report["outcome"] == "dropped", report
-    assert report["seen"] == []
-    return True
 
 
 def address(cluster: Cluster, name: str, family: int, where: str = "shop") -> str:
@@ -169,7 +131,7 @@ def test_80_selectors_in_one_element_are_and_in_two_are_or(
 
 def test_81_except_binds_its_own_rule(shop: Cluster, enforce: Enforce, family: int) -> None:
     everybody = "0.0.0.0/0" if family == 4 else "::/0"
-    block = {"ipBlock": {"cidr": everybody, "except": [address(shop, "client", family)]}}
+    block = {"ipBlock": {"cidr": everybody, "except": [pod_range(shop, "worker-1", family)]}}
     enforce(ingress=[{"from": [block]}])
     assert is_dropped(shop, "shop/client", "shop/web", f"{HTTP}/tcp", family)
     assert passes(shop, "shop/remote", "shop/web", f"{HTTP}/tcp", family)
@@ -209,6 +171,11 @@ def test_84_a_named_port_is_each_pods_own(shop: Cluster, enforce: Enforce, famil
         assert passes(shop, "shop/client", "shop/named-2", f"{HTTP + 10}/tcp", family)
         assert is_dropped(shop, "shop/client", "shop/named-1", f"{HTTP + 10}/tcp", family)
         assert is_dropped(shop, "shop/client", "shop/named-2", f"{HTTP}/tcp", family)
+        shop.delete([other], grace_seconds=0)
+        other["spec"]["containers"][0] |= {"args": one["spec"]["containers"][0]["args"]}
+        other["spec"]["containers"][0]["ports"] = one["spec"]["containers"][0]["ports"]
+        shop.apply([other])
+        assert passes(shop, "shop/client", "shop/named-2", f"{HTTP}/tcp", family), "made anew with another"
     finally:
         shop.delete([one, other], grace_seconds=0)
 
@@ -219,34 +186,97 @@ def test_85_no_protocol_means_tcp(shop: Cluster, enforce: Enforce, family: int) 
     assert is_dropped(shop, "shop/remote", "shop/web", f"{UDP}/udp", family)
 
 
-def test_86_what_is_denied_is_met_with_silence(shop: Cluster, enforce: Enforce, family: int) -> None:
-    before, ports = _dropped(shop), (f"{HTTP}/tcp", f"{UDP}/udp", "icmp")
+def test_86_what_is_denied_is_met_with_silence(shop: Cluster, enforce: Enforce) -> None:
+    ports, families = (f"{HTTP}/tcp", f"{UDP}/udp", "icmp"), (4, 6)
     enforce(policyTypes=["Ingress"])
-    for port in ports:
-        report = shop.probe("shop/remote", "shop/web", port, family=family, timeout=A_WHILE, count=2)
-        assert report["outcomes"] == {"dropped": 2}, "and not rejected"
+    for port, family in product(ports, families):
+        report = shop.probe("shop/remote", "shop/web", port, family=family, timeout=A_WHILE)
+        assert report["outcomes"] == {"dropped": 1}, "and not rejected"
         assert not report.get("rejections")
-    assert _dropped(shop) >= before + 6, "the policy's flow counts them"
+    assert denied(shop) >= 6, "the policy's flow counts them, and came with the policy"
     enforce(ingress=[{}])
-    for port in ports:
+    for port, family in product(ports, families):
         assert passes(shop, "shop/remote", "shop/web", port, family)
 
 
-def _dropped(cluster: Cluster) -> int:
-    """Packets that the drop flows of IngressDefaultRule on the pod's node have counted."""
-    for _ in range(2):  # Counters follow the datapath's at the end of a round.
-        inside(cluster, "ovs-appctl", "revalidator/wait")
-    dump = inside(cluster, "ovs-ofctl", "-OOpenFlow13", "dump-flows", "n1", "table=51")
-    counts = [line.split("n_packets=")[1].split(",")[0] for line in dump.splitlines() if "drop" in line]
-    return sum(map(int, counts))
+def test_87_what_is_known_goes_on_whatever_policies_come_and_go(
+    shop: Cluster, enforce: Enforce, family: int
+) -> None:
+    """A stream, and datagrams that are answered; new ones are judged by what is in force."""
+    web, tcp, udp = pod_address(shop, "web", family), f"{HTTP}/tcp", f"{UDP}/udp"
+    with held(shop, "shop/remote", web, HTTP) as stream, talking(shop, "shop/remote", web, UDP) as talker:
 
+        def go_on() -> bool:
+            return (stream.ask(), talker.answered_by()) == ("web", "web")
 
-def test_87_an_open_connection_survives_a_new_policy(shop: Cluster, enforce: Enforce, family: int) -> None:
-    with held(shop, "shop/remote", pod_address(shop, "web", family), HTTP) as connection:
-        assert connection.ask() == "web"
+        assert go_on()
+        unanswered = shop.probe("shop/remote", "shop/web", f"{DEAD}/udp", family=family, source_port=15000)
+        assert unanswered["outcome"] == "rejected"
         enforce(policyTypes=["Ingress", "Egress"])
-        assert connection.ask() == "web"
-        assert is_dropped(shop, "shop/remote", "shop/web", f"{HTTP}/tcp", family)
+        assert go_on()
+        again = shop.probe(
+            "shop/remote", "shop/web", f"{DEAD}/udp", family=family, source_port=15000, timeout=A_WHILE
+        )
+        assert (again["outcome"], again["seen"]) == ("dropped", []), "nobody has answered: it is still new"
+        assert is_dropped(shop, "shop/remote", "shop/web", tcp, family)
+        assert is_dropped(shop, "shop/remote", "shop/web", udp, family)
+        enforce(ingress=[{"from": [CLIENT]}])
+        enforce("out", podSelector={"matchLabels": {"app": "remote"}}, policyTypes=["Egress"])
+        assert passes(shop, "shop/client", "shop/web", tcp, family)
+        enforce(ingress=[{"ports": [{"port": HTTP}]}])
+        enforce.lift("out")
+        assert passes(shop, "shop/remote", "shop/web", tcp, family)
+        assert is_dropped(shop, "shop/remote", "shop/web", udp, family)
+        enforce.lift("policy")
+        assert passes(shop, "shop/remote", "shop/web", udp, family)
+        assert go_on()
+
+
+def test_labels_that_are_given_and_taken_away_are_followed(shop: Cluster, enforce: Enforce) -> None:
+    """Of the pod that a policy is about, of a peer, and of a namespace."""
+    office = {"namespaceSelector": {"matchLabels": {"team": "office"}}}
+    trusted = {"podSelector": {"matchExpressions": [{"key": "trusted", "operator": "Exists"}]}}
+    enforce(podSelector={"matchLabels": {"guarded": "yes"}}, ingress=[{"from": [office, trusted]}])
+    port = f"{HTTP}/tcp"
+
+    def reached() -> tuple[bool, ...]:
+        """By the client and by the office's pod; about all others the objects are asked."""
+        found = shop.matrix((port,))["ports"][port]
+        assert found["wire"] == found["spec"]
+        return tuple(found["wire"][one]["shop/web"] == "connected" for one in ("shop/client", "office/other"))
+
+    def label(kind: str, name: str, **labels: str | None) -> tuple[bool, ...]:
+        shop.patch(kind, name, "shop" if kind == "Pod" else None, {"metadata": {"labels": labels}})
+        assert shop.wait_ready().ready
+        return reached()
+
+    assert reached() == (True, True)
+    assert label("Pod", "web", guarded="yes") == (False, True)
+    assert label("Pod", "client", trusted="") == (True, True)
+    assert label("Pod", "client", trusted=None) == (False, True)
+    assert label("Namespace", "office", team=None) == (False, False)
+    assert label("Namespace", "shop", team="office") == (True, False)
+    assert label("Namespace", "shop", team=None) == (False, False)
+    assert label("Namespace", "office", team="office") == (False, True)
+    assert label("Pod", "web", guarded=None) == (True, True)
+
+
+def test_blocks_mean_nodes_and_nothing_forbids_the_own_one(
+    shop: Cluster, enforce: Enforce, family: int
+) -> None:
+    """Where packets of a node's stack come from depends on the way that they take to pods."""
+    length = 32 if family == 4 else 128
+    out, inward = node_address(shop, "worker-2", family), masquerade(shop, "worker-2", "web", family)
+    enforce(
+        policyTypes=["Ingress", "Egress"],
+        egress=[{"to": [{"ipBlock": {"cidr": f"{out}/{length}"}}]}],
+        ingress=[{"from": [{"ipBlock": {"cidr": f"{inward}/{length}"}}]}],
+    )
+    for node, is_open in (("worker-1", True), ("worker-2", True), ("worker-3", False)):
+        judge = passes if is_open else is_dropped
+        assert judge(shop, "shop/web", f"node/{node}", "10256/tcp", family)
+        assert judge(shop, f"node/{node}", "shop/web", f"{HTTP}/tcp", family)
+    assert passes(shop, "shop/web", "shop/web", f"{HTTP}/tcp", family)
 
 
 def test_88_an_ip_block_sees_the_node_that_masquerades(shop: Cluster, enforce: Enforce, family: int) -> None:
@@ -258,12 +288,32 @@ def test_88_an_ip_block_sees_the_node_that_masquerades(shop: Cluster, enforce: E
     assert is_dropped(shop, "ext/client", "node/worker-1", port, family), "there it is the client's own"
 
 
-_GREETER = """
-import socket, sys
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-    for number in range(20):
-        own.sendto(b"%d" % number, (sys.argv[1], 8081))
-"""
+def test_a_pod_at_anothers_address_is_isolated_before_its_first_packet(
+    shop: Cluster, enforce: Enforce
+) -> None:
+    """Who spoke to the pod that had the address before, and speaks on, is a stranger to the new one."""
+    guarded, again = {"matchLabels": {"app": "late"}}, {"metadata": {"annotations": {LAST_INDEX: None}}}
+    enforce(podSelector=guarded, policyTypes=["Ingress"])
+    early, late = pod("early", "worker-1"), pod("late", "worker-1")
+    shop.patch("Node", "worker-1", None, again)
+    shop.apply([early])
+    own = [pod_address(shop, "early", family) for family in (4, 6)]
+    with ExitStack() as stack:
+        stack.callback(shop.delete, [late], grace_seconds=0)
+        talkers = [
+            stack.enter_context(talking(shop, "shop/remote", address, UDP, 12345 + number))
+            for number, address in enumerate(own)
+        ]
+        assert [talker.answered_by() for talker in talkers] == ["early", "early"]
+        shop.delete([early], grace_seconds=0)
+        shop.patch("Node", "worker-1", None, again)
+        shop.apply([late])
+        assert [pod_address(shop, "late", family) for family in (4, 6)] == own
+        assert [talker.answered_by(A_WHILE) for talker in talkers] == ["silence", "silence"]
+        assert datagrams(shop, "shop/late") == (0, 0)
+        enforce(podSelector=guarded, ingress=[{}])
+        assert [talker.answered_by() for talker in talkers] == ["late", "late"]
+        assert all(datagrams(shop, "shop/late"))
 
 
 def test_a_new_pod_is_isolated_before_its_first_packet(shop: Cluster, enforce: Enforce) -> None:
@@ -274,14 +324,14 @@ def test_a_new_pod_is_isolated_before_its_first_packet(shop: Cluster, enforce: E
     for name in ("late", "free"):
         made = pod(name, "worker-3")
         container = made["spec"]["containers"][0]
-        container |= {"image": "python:3", "command": ["python3", "-c", _GREETER, remote]}
+        container |= {"image": "python:3", "command": ["python3", "-c", GREETER, remote]}
         container.pop("args")
         container.pop("ports")
         made["spec"]["restartPolicy"] = "Never"
         stream = shop.capture(["shop/remote"])
         next(stream)
         shop.apply([made])
-        shop.wait_for("Pod", name, "shop", lambda one: one is not None and _is_over(one))
+        shop.wait_for("Pod", name, "shop", lambda one: one is not None and is_over(one))
         own = pod_address(shop, name, 4)
         assert shop.probe("shop/client", "shop/remote", f"{UDP}/udp", family=4)["outcome"] == "connected"
         marker = pod_address(shop, "client", 4)
@@ -294,10 +344,6 @@ def test_a_new_pod_is_isolated_before_its_first_packet(shop: Cluster, enforce: E
         told.append(sources.count(own))
         shop.delete([made], grace_seconds=0)
     assert told == [0, 20]
-
-
-def _is_over(one: Object) -> bool:
-    return one["status"].get("phase") in ("Succeeded", "Failed")
 
 
 SCTP = {"protocol": "SCTP", "port": 9}

@@ -30,7 +30,7 @@ def test_one_that_ends_before_it_is_flushed_is_gone_all_the_same(monkeypatch: py
     monkeypatch.setattr(unixctl, "command", command)
     state = ClusterState(PLAN, services=(dns(LIVE),))
     cleaner = Cleaner()
-    assert cleaner.clean(frontends(state), balanced(state)) == 1
+    assert cleaner.clean(frontends(state), balanced(state), {}) == 1
     assert asked == ["dpctl/dump-conntrack", "dpctl/flush-conntrack", "dpctl/dump-conntrack"]
-    assert cleaner.clean(frontends(state), balanced(state)) == 0
+    assert cleaner.clean(frontends(state), balanced(state), {}) == 0
     assert dumps == ["never asked for"]
