@@ -2,8 +2,9 @@
 
 It follows the objects, compiles them, sends each switch its change as one atomic bundle and
 acknowledges a version once every bridge has confirmed it. A switch that connects, for the first time
-or again, gets its whole program in one bundle: connections under way do not notice. Every second the
-switches' flows are counted, as kube-proxy looks after its rules: what somebody deleted is put back.
+or again, gets its whole program in one bundle: connections under way do not notice. The switches tell of
+what somebody else does to their flows, and every second these are counted, as kube-proxy looks after its
+rules: what was deleted, altered or added is put right.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ryu.controller.handler import (
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3
 
-from controllers import openflow, unixctl
+from controllers import flow_monitor, openflow, unixctl
 from controllers.conntrack_cleanup import Cleaner
 from controllers.packet_in import answer
 from controllers.pipeline.flow import FlowProgram
@@ -236,6 +237,12 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
     def _on_count(self, event: Any) -> None:
         switch = self._switches.get(event.msg.datapath.id)
         if switch is not None and not switch.on_count(event.msg.body.flow_count):
+            self._bell.ring()
+
+    @set_ev_cls(ofp_event.EventOFPExperimenterStatsReply, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
+    def _on_changes(self, event: Any) -> None:
+        switch = self._switches.get(event.msg.datapath.id)
+        if switch is not None and not switch.on_changes(flow_monitor.changes(event.msg.body)):
             self._bell.ring()
 
     # -- packets -----------------------------------------------------------------------------------

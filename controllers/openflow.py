@@ -8,7 +8,7 @@ that a neighbour advertisement needs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -116,6 +116,11 @@ def remove(datapath: Datapath, flow: Flow) -> Message:
     return _flow_mod(datapath, flow, ofp.OFPFC_DELETE_STRICT)
 
 
+def remove_encoded(datapath: Datapath, table: int, priority: int, encoded: bytes) -> Message:
+    """Delete exactly the flow of this match, which a switch has encoded."""
+    return _FlowMod(datapath, _head(table, ofp.OFPFC_DELETE_STRICT, priority) + encoded)
+
+
 def clear(datapath: Datapath) -> Message:
     """Delete every flow of every table."""
     return parser.OFPFlowMod(
@@ -136,11 +141,15 @@ def count(datapath: Datapath, cookie: int, mask: int) -> Message:
     )
 
 
-def add_meter(datapath: Datapath, meter: int, packets_per_second: int) -> Message:
-    """Make a meter that drops what exceeds the rate."""
-    band = parser.OFPMeterBandDrop(rate=packets_per_second, burst_size=packets_per_second)
-    flags = ofp.OFPMF_PKTPS | ofp.OFPMF_BURST
-    return parser.OFPMeterMod(datapath, ofp.OFPMC_ADD, flags, meter, [band])
+def give_meters(datapath: Datapath, meters: Mapping[int, int]) -> Iterator[Message]:
+    """Meters that drop what exceeds their rates, in packets a second.
+
+    The first message for each fails where it is there already, perhaps with another rate.
+    """
+    for meter, rate in meters.items():
+        band = parser.OFPMeterBandDrop(rate=rate, burst_size=rate)
+        for command in (ofp.OFPMC_ADD, ofp.OFPMC_MODIFY):
+            yield parser.OFPMeterMod(datapath, command, ofp.OFPMF_PKTPS | ofp.OFPMF_BURST, meter, [band])
 
 
 def bundle(datapath: Datapath, number: int, messages: Sequence[Message]) -> Iterator[Message]:
@@ -191,10 +200,14 @@ class _FlowMod(parser.MsgBase):  # type: ignore[misc]
 def _flow_mod(
     datapath: Datapath, flow: Flow, command: int, *, cookie: int = 0, encoded: bytes = b""
 ) -> Message:
-    table_and_times = (flow.stage.number, command, 0, 0, flow.priority)
-    outputs = (ofp.OFP_NO_BUFFER, ofp.OFPP_ANY, ofp.OFPG_ANY, 0)
-    head = struct.pack(ofp.OFP_FLOW_MOD_PACK_STR0, cookie, 0, *table_and_times, *outputs)
+    head = _head(flow.stage.number, command, flow.priority, cookie)
     return _FlowMod(datapath, head + match(flow.match) + encoded)
+
+
+def _head(table: int, command: int, priority: int, cookie: int = 0) -> bytes:
+    table_and_times = (table, command, 0, 0, priority)
+    outputs = (ofp.OFP_NO_BUFFER, ofp.OFPP_ANY, ofp.OFPG_ANY, 0)
+    return struct.pack(ofp.OFP_FLOW_MOD_PACK_STR0, cookie, 0, *table_and_times, *outputs)
 
 
 def match(conditions: Match) -> bytes:

@@ -10,7 +10,8 @@ from itertools import islice
 from eventlet import Timeout
 from eventlet.event import Event
 
-from controllers import openflow
+from controllers import flow_monitor, openflow
+from controllers.audit import Suspects, foreign
 from controllers.openflow import Datapath, Message, ofp
 from controllers.pipeline.diff import Change, diff
 from controllers.pipeline.flow import Flow, FlowProgram
@@ -42,7 +43,9 @@ class _Transaction:
     flows: dict[int, Flow]
     """The flow that each message of the bundle is about, to name the owner of what is refused."""
     tolerated: frozenset[int]
-    """Messages that may fail: meters that an earlier controller has made."""
+    """Messages that may fail: meters that are there already, and a watch that a switch does not know."""
+    suspects: Suspects
+    """What somebody else did, and this bundle undoes."""
     errors: list[str] = field(default_factory=list)
     confirmed: Event = field(default_factory=Event)
 
@@ -56,31 +59,43 @@ class Switch:
         """The id of the ovs-vswitchd at the other end: what it has confirmed dies with it."""
         self.installed: FlowProgram | None = None
         """What the switch has confirmed over this connection; None: not known."""
+        self._sent: FlowProgram | None = None
+        """What it was sent last."""
         self._round = round_number
         self._bundles = 0
         self._transaction: _Transaction | None = None
+        self._suspects = Suspects()
+        self._watched = False
 
     def begin(self, program: FlowProgram) -> _Transaction | None:
         """Send what is missing to hold `program`; None when the switch holds it already."""
         change = diff(self.installed, program)
-        if self.installed is not None and not change:
+        suspects = self._suspects
+        if self.installed is not None and not change and not suspects:
             return None
-        meters: list[Message] = []
+        self._suspects = Suspects()
+        before: list[Message] = []
         bundle: list[tuple[Message, Flow | None]] = []
+        if self.installed is None or suspects.without_meter:
+            before += openflow.give_meters(self.datapath, program.meters)
         if self.installed is None:
             # An earlier controller, or a user, may have left anything: the bundle replaces it all at once.
-            meters = [openflow.add_meter(self.datapath, *meter) for meter in program.meters.items()]
+            before += self._watching()
             bundle.append((openflow.clear(self.datapath), None))
+        else:
+            bundle += self._undoing(program, suspects)
         bundle += self._messages(program, change)
+        self._sent = program
         self._bundles += 1
         wrapped = list(openflow.bundle(self.datapath, self._bundles, [message for message, _ in bundle]))
         barrier = openflow.barrier(self.datapath)
-        self._send([*meters, *wrapped, barrier])
+        self._send([*before, *wrapped, barrier])
         about = zip(wrapped[1:-1], bundle, strict=True)
         self._transaction = _Transaction(
             barrier.xid,
             {message.xid: flow for message, (_, flow) in about if flow is not None},
-            frozenset(message.xid for message in meters),
+            frozenset(message.xid for message in before),
+            suspects,
         )
         return self._transaction
 
@@ -97,8 +112,11 @@ class Switch:
             self.datapath.close()
             errors = (*errors, f"no confirmation within {seconds:g} s")
         if errors:
+            self._suspects += transaction.suspects.changes
             return Outcome(len(before or ()), errors=errors)
         self.installed = program
+        for repaired in transaction.suspects.told(program):
+            log.info("%s: put right what somebody else %s", program.bridge, repaired)
         change = diff(before, program)
         return Outcome(len(program), len(change.add), len(change.remove))
 
@@ -120,10 +138,23 @@ class Switch:
         """
         if self.installed is None or self._transaction is not None or flows == len(self.installed):
             return True
+        if self._suspects:
+            # Why is known, and about to be undone; the next count tells whether that was all.
+            return True
         log.info("%s holds %d flows, not %d", self.installed.bridge, flows, len(self.installed))
         # What is missing is added; what is too much can be found by nobody, so everything goes first.
         self.installed = replace(self.installed, units={}) if flows < len(self.installed) else None
         return False
+
+    def on_changes(self, changes: Iterable[flow_monitor.Change]) -> bool:
+        """Take word of what somebody else did; whether nothing of it has to be undone by the next `begin`."""
+        if self._sent is not None:
+            # While a change is under way, flows of either side of it may still learn.
+            taught = self._sent.taught
+            if self.installed is not None and self.installed is not self._sent:
+                taught |= self.installed.taught
+            self._suspects += foreign(changes, taught, self._round)
+        return not self._suspects
 
     def on_error(self, message: Message) -> None:
         """The switch refused something."""
@@ -146,6 +177,22 @@ class Switch:
         if transaction is not None and not transaction.confirmed.ready():
             transaction.errors.append("the connection was lost")
             transaction.confirmed.send()
+
+    def _watching(self) -> Iterable[Message]:
+        """Ask once a connection; what fails is not asked again: flows are still counted."""
+        if not self._watched:
+            self._watched = True
+            yield flow_monitor.watch(self.datapath)
+
+    def _undoing(self, program: FlowProgram, suspects: Suspects) -> list[tuple[Message, Flow | None]]:
+        to = self.datapath
+        found: list[tuple[Message, Flow | None]] = [
+            (openflow.remove_encoded(to, change.table, change.priority, change.match), None)
+            for change in suspects.to_remove()
+        ]
+        if suspects:
+            found += self._messages(program, Change(suspects.to_give_again(program), (), ()))
+        return found
 
     def _messages(self, program: FlowProgram, change: Change) -> list[tuple[Message, Flow | None]]:
         def cookie(flow: Flow) -> int:

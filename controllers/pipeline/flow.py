@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from controllers.pipeline.actions import (
@@ -127,6 +127,13 @@ class FlowProgram:
         return {cookie: frozenset(owners) for cookie, owners in found.items()}
 
     @cached_property
+    def taught(self) -> frozenset[tuple[int, int]]:
+        """Table and cookie of what its flows have learned."""
+        return frozenset(
+            (action.stage.number, action.cookie) for flow in self for action in learns(flow.actions)
+        )
+
+    @cached_property
     def meters(self) -> Mapping[int, int]:
         """Rates in packets a second by meter id: one for each kind of punt."""
         return {int(reason): PUNTS_PER_SECOND for reason in Punt}
@@ -141,6 +148,23 @@ class FlowProgram:
         if len(program) == len(self):
             raise KeyError(f"{self.bridge} has no flow named {', '.join(names)}")
         return program
+
+    def dropping(self, keys: Collection[tuple[int, int, str]]) -> FlowProgram:
+        """The program with flows, by table, priority and text of the match, that drop what they match.
+
+        Keys of no flow mean nothing; units without such a flow stay the same objects.
+        """
+        places = {(table, priority) for table, priority, _ in keys}
+
+        def chosen(flow: Flow) -> bool:
+            table, priority = flow.stage.number, flow.priority
+            return (table, priority) in places and (table, priority, str(flow.match)) in keys
+
+        units: dict[Hashable, Flows] = {}
+        for name, flows in self.units.items():
+            altered = {key: replace(flow, actions=()) for key, flow in flows.items() if chosen(flow)}
+            units[name] = {**flows, **altered} if altered else flows
+        return FlowProgram(self.bridge, self.datapath_id, units)
 
     def text(self) -> str:
         """All flows by stage and falling priority, for people."""

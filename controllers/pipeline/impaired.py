@@ -1,5 +1,5 @@
 """Compiles a cluster that suffers from faults: a node whose kube-proxy has stopped keeps its rules for
-Services, and a router that has lost routes forwards without them."""
+Services, a router that has lost routes forwards without them, and flows that are altered stay so."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ class ImpairedCompiler:
             seen = state_of(as_seen_by(snapshot, effects.stopped[node])).services
             bridge = wiring.node(node).bridge
             programs[bridge] = compiler.compile(replace(state, services=seen))[bridge]
+        for bridge, keys in effects.altered.items():
+            programs[bridge] = programs[bridge].dropping(keys)
         return programs
 
     def frontends(self, snapshot: Snapshot, state: ClusterState) -> Frontends:

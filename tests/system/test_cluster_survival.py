@@ -10,6 +10,7 @@ import pytest
 
 from emulator import Cluster
 from tests.system.conversation import conversation, storm
+from tests.system.datagrams import datagrams
 from tests.system.hygiene import inside
 from tests.system.oracles import objects
 from tests.system.oracles.addresses import cluster_ip, node_address, node_port, pod_address
@@ -97,11 +98,19 @@ def test_no_connection_and_no_packet_is_lost_while_the_controller_restarts(runni
                 ("ext/client", node_address(running, "worker-2", family), NODE_PORTS[family]),
             )
         ]
-        pings = [
+        streams = [
             stack.enter_context(storm(running, "shop/client", pod_address(running, "web-2", family)))
             for family in FAMILIES
         ]
-        pings.append(stack.enter_context(storm(running, "shop/client", "198.51.100.80")))
+        streams.append(stack.enter_context(storm(running, "shop/client", "198.51.100.80")))
+        streams += [
+            stack.enter_context(datagrams(running, "shop/client", address, port))
+            for family in FAMILIES
+            for address, port in (
+                (cluster_ip(running, "web", family), 81),
+                (pod_address(running, "web-3", family), 8081),
+            )
+        ]
         death = pool.submit(kill_and_await, running, "controller")
         rounds = 0
         while not death.done() or not running.wait_ready(0).ready:
@@ -114,9 +123,9 @@ def test_no_connection_and_no_packet_is_lost_while_the_controller_restarts(runni
         for line in lines:
             line.exchange()
     assert rounds > 2
-    for ping in pings:
-        assert ping.sent > rounds
-        assert ping.lost == 0
+    for stream in streams:
+        assert stream.sent > rounds
+        assert stream.lost == 0
 
 
 def test_connections_between_pods_outlive_the_switch(running: Cluster) -> None:
@@ -140,15 +149,15 @@ def test_objects_and_network_outlive_the_engine(running: Cluster) -> None:
     before = {kind: _identities(running, kind) for kind in kinds}
     runs = {name: _restarts(pod) for name, pod in pods(running).items()}
     with ExitStack() as stack:
-        pings = [
+        streams = [
             stack.enter_context(storm(running, "shop/client", pod_address(running, "web-2", family)))
             for family in FAMILIES
         ]
         kill_and_await(running, "engine")
         assert_ready(running)
-    for ping in pings:
-        assert ping.sent > 20
-        assert ping.lost == 0
+    for stream in streams:
+        assert stream.sent > 20
+        assert stream.lost == 0
     assert {kind: _identities(running, kind) for kind in kinds} == before
     for name, pod in pods(running).items():
         (container,) = pod["status"]["containerStatuses"]

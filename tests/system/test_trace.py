@@ -6,6 +6,7 @@ Trace and packet begin with the same addresses and ports, so the same hash must 
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -15,12 +16,16 @@ import pytest
 from controllers.pipeline.tables import ENDPOINT_DNAT, SERVICE_FRONTEND, SERVICE_LB
 from emulator import Cluster
 from emulator.cluster.places import parse_place
-from tests.system.hygiene import assert_clean, assert_nothing_was_lost, inside
+from tests.system.hygiene import assert_clean, assert_nothing_was_lost
+from tests.system.oracles.addresses import cluster_ip
 from tests.system.oracles.conftest import objects
-from tests.system.oracles.objects import Object, pod
+from tests.system.oracles.objects import Object
+from tests.system.tampering import Log, alter, await_whole, computed, delete, flow_of, named, ofctl
 
 PORTS = count(41000)
-OFCTL = ("ovs-ofctl", "-O", "OpenFlow13", "--no-names")
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+SEED, DELETED = 20, 12
+SOLO = (ENDPOINT_DNAT.name, "Service/shop/solo-v4", "translate")
 
 CASES = [
     ("shop/client", "shop/neighbour", "8080/tcp", "connected"),
@@ -120,6 +125,77 @@ def test_a_trace_names_stage_translation_and_owner(cluster: Cluster) -> None:
     assert any("derived" in note for note in traced["notes"])
 
 
+@FAMILIES
+def test_altered_and_foreign_flows_are_put_right(cluster: Cluster, family: int) -> None:
+    """Nobody asks for it: neither `diff --heal` nor an object that changes."""
+    owner, log = f"Service/shop/web-v{family}", Log(cluster)
+    for transport, port in (("tcp", "80/tcp"), ("udp", "81/udp")):
+        mine = flow_of(cluster, "worker-1", SERVICE_FRONTEND.name, owner, "cluster-ip", transport)
+        alter(cluster, "n1", mine)
+        address = cluster_ip(cluster, "web", family)
+        kind, to = (transport, "nw_dst") if family == 4 else (f"{transport}6", "ipv6_dst")
+        place = f"table={SERVICE_FRONTEND.number}"
+        ofctl(cluster, "add-flow", "n1", f"{place},priority=9999,{kind},{to}={address} actions=drop")
+        ofctl(cluster, "add-flow", "n2", f"{named(mine)} actions=drop")
+        await_whole(cluster)
+        assert cluster.probe("shop/client", f"svc/shop/web-v{family}", port)["outcome"] == "connected"
+    whose = f"{owner} (cluster-ip)"
+    log.await_repairs(
+        [
+            f"modified in ServiceFrontend: {whose}",
+            "added in ServiceFrontend: nobody's",
+            f"added in ServiceFrontend: {whose}",
+        ]
+    )
+
+
+def test_random_deletions_are_repaired_and_told_by_owner(cluster: Cluster) -> None:
+    chosen = random.Random(SEED).sample(computed(cluster, "worker-1"), DELETED)
+    log = Log(cluster)
+    delete(cluster, "n1", *chosen)
+    await_whole(cluster)
+    log.await_repairs(f"deleted in {flow['stage']}: {flow['owner']}" for flow in chosen)
+
+
+def test_meters_come_back_with_the_flows_that_went_with_them(cluster: Cluster) -> None:
+    """Open vSwitch takes a meter's flows away with it, and refuses flows whose meter is not there."""
+    log, meters = Log(cluster), ofctl(cluster, "dump-meters", "n1").count("meter=")
+    ofctl(cluster, "del-meters", "n1")
+    log.await_repairs(["deleted in TTLGuard: Pipeline/base (time-exceeded)"])
+    await_whole(cluster)
+    assert ofctl(cluster, "dump-meters", "n1").count("meter=") == meters > 0
+    assert cluster.status()["errors"] == []
+
+
+def test_learned_flows_are_neither_drift_nor_put_right(cluster: Cluster) -> None:
+    sticky = {**_service(), "metadata": {"name": "sticky", "namespace": "shop"}}
+    assert cluster.apply([sticky]).ready.ready
+    log = Log(cluster)
+    assert cluster.probe("shop/client", "svc/shop/sticky", "80/tcp", count=5)["outcomes"] == {"connected": 5}
+    # What is told later was done later: had anything been put right before, it would be told by then.
+    delete(cluster, "n1", flow_of(cluster, "worker-1", *SOLO))
+    log.await_repairs([f"deleted in {SOLO[0]}: {SOLO[1]}"])
+    assert [flow["owner"] for flow in cluster.flows("worker-1") if flow["learned"]] == ["Service/shop/sticky"]
+    assert log.text.count("put right") == 1
+    assert cluster.drift()["items"] == []
+
+
+def test_what_a_fault_alters_stays_whatever_the_audit_mends(cluster: Cluster) -> None:
+    everything = len(cluster.flows("worker-3"))
+    fault = cluster.inject("flows-altered", node="worker-3", count=everything // 2, seed=SEED)
+    altered = cluster.drift()["items"]
+    assert {(one["node"], one["fault"]) for one in altered} == {("worker-3", "altered")}
+    assert all(one["owner"] and one["name"] for one in altered)
+    keys = {(one["table"], one["priority"], one["match"]) for one in altered}
+    others = [f for f in computed(cluster, "worker-3") if (f["table"], f["priority"], f["match"]) not in keys]
+    log = Log(cluster)
+    delete(cluster, "n3", *others[:3])
+    log.await_repairs(f"deleted in {flow['stage']}: {flow['owner']}" for flow in others[:3])
+    assert cluster.drift()["items"] == altered
+    cluster.clear(fault["name"])
+    assert cluster.drift()["items"] == []
+
+
 def test_nothing_differs_and_every_flow_has_its_author(cluster: Cluster) -> None:
     assert cluster.drift() == {"apiVersion": "mininetes.io/v1", "kind": "Drift", "items": [], "healed": []}
     found = cluster.flows()
@@ -129,33 +205,29 @@ def test_nothing_differs_and_every_flow_has_its_author(cluster: Cluster) -> None
     assert_clean(cluster)
 
 
-def test_the_trace_follows_the_tables_and_not_the_objects(cluster: Cluster) -> None:
-    """A flow that goes behind the controller's back takes the trace along with the packets."""
+def test_drift_is_seen_with_its_owner_and_the_trace_follows_it(cluster: Cluster) -> None:
+    """Flows that go behind the controller's back take the trace along with the packets, and come back."""
+    asked = ("shop/client", "svc/shop/solo-v4", "80/tcp")
+    owned = flow_of(cluster, "worker-1", *SOLO)
+    chosen = random.Random(SEED).sample(computed(cluster, "worker-1"), DELETED)
+    chosen = [flow for flow in chosen if named(flow) != named(owned)]
+    gone = flow_of(cluster, "worker-2", SERVICE_LB.name, "Service/shop/web-v4", "choose-endpoint")
+    changed = flow_of(cluster, "worker-2", SERVICE_FRONTEND.name, "Service/shop/web-v6", "cluster-ip")
     cluster.sandbox.hold("controller")
     try:
-        owned = _flow(cluster, "worker-1", ENDPOINT_DNAT.name, "Service/shop/solo-v4", "translate")
-        inside(cluster, *OFCTL, "--strict", "del-flows", "n1", _named(owned))
-        traced = cluster.trace("shop/client", "svc/shop/solo-v4", "80/tcp")
+        delete(cluster, "n1", owned)
+        traced = cluster.trace(*asked)
         assert traced["outcome"] == "dropped"
         assert traced["hops"][-1]["stage"] == ENDPOINT_DNAT.name
-        assert cluster.probe("shop/client", "svc/shop/solo-v4", "80/tcp")["outcome"] == "dropped"
-    finally:
-        cluster.sandbox.release("controller")
-    assert cluster.wait_ready(60).ready
-    assert cluster.trace("shop/client", "svc/shop/solo-v4", "80/tcp")["outcome"] == "connected"
-    assert cluster.probe("shop/client", "svc/shop/solo-v4", "80/tcp")["outcome"] == "connected"
-
-
-def test_drift_is_seen_with_its_owner_and_healed(cluster: Cluster) -> None:
-    cluster.sandbox.hold("controller")
-    try:
-        gone = _flow(cluster, "worker-2", SERVICE_LB.name, "Service/shop/web-v4", "choose-endpoint")
-        changed = _flow(cluster, "worker-2", SERVICE_FRONTEND.name, "Service/shop/web-v6", "cluster-ip")
-        inside(cluster, *OFCTL, "--strict", "del-flows", "n2", _named(gone))
-        inside(cluster, *OFCTL, "--strict", "mod-flows", "n2", f"{_named(changed)} actions=drop")
-        inside(
-            cluster, *OFCTL, "add-flow", "n2", "table=70,priority=999,tcp,nw_dst=203.0.113.77 actions=drop"
+        assert cluster.probe(*asked)["outcome"] == "dropped"
+        delete(cluster, "n1", *chosen)
+        found = cluster.drift("worker-1")["items"]
+        assert sorted((one["fault"], one["owner"], one["stage"], one["name"]) for one in found) == sorted(
+            ("missing", flow["owner"], flow["stage"], flow["name"]) for flow in (owned, *chosen)
         )
+        delete(cluster, "n2", gone)
+        alter(cluster, "n2", changed)
+        ofctl(cluster, "add-flow", "n2", "table=70,priority=999,tcp,nw_dst=203.0.113.77 actions=drop")
         found = cluster.drift("worker-2")["items"]
         told = {(one["fault"], one["stage"], one["owner"], one["name"]) for one in found}
         assert told == {
@@ -163,34 +235,13 @@ def test_drift_is_seen_with_its_owner_and_healed(cluster: Cluster) -> None:
             ("altered", SERVICE_FRONTEND.name, "Service/shop/web-v6", "cluster-ip"),
             ("extra", "Output", "", ""),
         }
-        assert cluster.drift("worker-1")["items"] == []
+        assert cluster.drift("worker-3")["items"] == []
     finally:
         cluster.sandbox.release("controller")
     assert cluster.wait_ready(60).ready
     assert cluster.drift()["items"] == []
-
-
-def test_what_the_audit_does_not_notice_is_healed_on_demand(cluster: Cluster) -> None:
-    """The controller counts flows; one that was altered still counts."""
-    changed = _flow(cluster, "worker-3", SERVICE_FRONTEND.name, "Service/shop/solo-v4", "cluster-ip-from-pod")
-    assert cluster.apply([_client()]).ready.ready
-    assert cluster.probe("shop/late", "svc/shop/solo-v4", "80/tcp")["outcome"] == "connected"
-    inside(cluster, *OFCTL, "--strict", "mod-flows", "n3", f"{_named(changed)} actions=drop")
-    assert [one["fault"] for one in cluster.drift()["items"]] == ["altered"]
-    assert cluster.probe("shop/late", "svc/shop/solo-v4", "80/tcp")["outcome"] == "dropped"
-    done = cluster.drift(heal=True)
-    assert done["items"] == []
-    assert [(one["fault"], one["owner"]) for one in done["healed"]] == [("altered", "Service/shop/solo-v4")]
-    assert cluster.probe("shop/late", "svc/shop/solo-v4", "80/tcp")["outcome"] == "connected"
-
-
-def test_learned_flows_are_no_drift(cluster: Cluster) -> None:
-    sticky = {**_service(), "metadata": {"name": "sticky", "namespace": "shop"}}
-    assert cluster.apply([sticky]).ready.ready
-    assert cluster.probe("shop/client", "svc/shop/sticky", "80/tcp")["outcome"] == "connected"
-    learned = [flow for flow in cluster.flows("worker-1") if flow["learned"]]
-    assert [flow["owner"] for flow in learned] == ["Service/shop/sticky"]
-    assert cluster.drift()["items"] == []
+    assert cluster.trace(*asked)["outcome"] == "connected"
+    assert cluster.probe(*asked)["outcome"] == "connected"
 
 
 @contextmanager
@@ -203,10 +254,6 @@ def vxlan_blind(cluster: Cluster) -> Iterator[None]:
         cluster.clear(fault["name"])
 
 
-def _client() -> Object:
-    return pod("late", "worker-3")
-
-
 def _service() -> Object:
     return {
         "apiVersion": "v1",
@@ -217,17 +264,3 @@ def _service() -> Object:
             "ports": [{"port": 80, "targetPort": 8080}],
         },
     }
-
-
-def _flow(cluster: Cluster, node: str, stage: str, owner: str, name: str) -> Object:
-    """The first such flow."""
-    return next(
-        flow
-        for flow in cluster.flows(node)
-        if (flow["stage"], flow["owner"], flow["name"]) == (stage, owner, name)
-    )
-
-
-def _named(flow: Object) -> str:
-    """As ovs-ofctl takes a flow that is to be found."""
-    return f"table={flow['table']},priority={flow['priority']},{flow['match']}"

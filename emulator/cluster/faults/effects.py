@@ -11,6 +11,7 @@ from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.wiring import Bridge, Wiring
 
 STOPPED_PROXY, REMOVED_ROUTE = "kube-proxy-stopped", "vpc-route-removed"
+ALTERED_FLOWS = "flows-altered"
 _PROXIED = ("Service", "EndpointSlice")
 
 
@@ -22,15 +23,23 @@ class Effects:
     """By node: the Services and EndpointSlices, by kind, that its kube-proxy saw last."""
     removed: frozenset[tuple[str, str]] = frozenset()
     """Routers and destinations whose routes are gone."""
+    altered: Mapping[str, frozenset[tuple[int, int, str]]] = field(default_factory=dict)
+    """By bridge: table, priority and match of flows that drop what they match."""
 
 
 def effects_of(snapshot: Snapshot) -> Effects:
     """What the faults of a cluster change."""
     faults = faults_in(snapshot.all("Topology"))
+    altered: dict[str, frozenset[tuple[int, int, str]]] = {}
+    for fault in faults:
+        if fault.kind == ALTERED_FLOWS:
+            bridge, keys = fault.memo["bridge"], map(tuple, fault.memo["keys"])
+            altered[bridge] = altered.get(bridge, frozenset()).union(keys)
     return Effects(
         # Who was stopped first has the older view.
         {str(f.arguments["node"]): f.memo["objects"] for f in reversed(faults) if f.kind == STOPPED_PROXY},
         frozenset((f.memo["router"], to) for f in faults if f.kind == REMOVED_ROUTE for to in f.memo["to"]),
+        altered,
     )
 
 

@@ -26,8 +26,9 @@ RULES: tuple[FaultKind, ...] = (
     FaultKind(
         "flows-altered",
         "Let flows of a node, chosen at random, drop what they match, behind the controller's back.",
-        "Counting flows does not show it, comparing them does: mininetes diff names each with its owner. "
-        "It lasts until the controller's audit, diff --heal or fault clear.",
+        "mininetes diff names each with its owner. The controller's audit, which puts right what anybody "
+        "else alters at once, bears with these: they stay so until fault clear, also when the controller or "
+        "Open vSwitch comes anew.",
         (_NODE, _COUNT, SEED),
     ),
 )

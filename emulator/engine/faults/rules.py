@@ -21,7 +21,7 @@ from emulator.engine.faults.ofctl import ofctl
 from emulator.engine.faults.waiting import PATIENCE, await_flows
 from emulator.engine.tracing import Tracer
 from emulator.verdict import installed
-from emulator.verdict.trace.legend import stage_name
+from emulator.verdict.trace.legend import Legend, stage_name
 
 if TYPE_CHECKING:
     from emulator.engine.daemon import Engine
@@ -64,18 +64,24 @@ class FlowsTouched(Handler):
         """Choose them: the same ones of the same flows for the same seed."""
         node = node_named(self.engine, arguments)
         bridge = self.engine.wiring.bridge(node.bridge).name
+        legend = self._legend(bridge)
         held = [flow for flow in await self._held(bridge) if not flow.learned]
+        held = [flow for flow in held if legend.flow(flow.table, flow.priority, flow.match)]
         held.sort(key=lambda flow: (flow.table, flow.priority, flow.match))
         count = min(int(arguments["count"]), len(held))
         chosen = random.Random(int(arguments["seed"])).sample(held, count)
         flows = [_words(flow) for flow in chosen]
+        computed = filter(None, (legend.flow(flow.table, flow.priority, flow.match) for flow in chosen))
+        keys = [[flow.stage.number, flow.priority, str(flow.match)] for flow in computed]
         owners = [f"{flow.owner or 'nobody'} ({stage_name(flow.table)})" for flow in chosen]
-        memo = {"bridge": bridge, "flows": flows, "actions": [flow.actions for flow in chosen]}
+        actions = [flow.actions for flow in chosen]
+        memo = {"bridge": bridge, "flows": flows, "keys": keys, "actions": actions}
         did = (f"{self._did} a flow of node/{node.name} that belongs to {owner}" for owner in owners)
         return Plan(tuple(did), memo)
 
     async def impose(self, fault: Fault) -> None:
-        """All at once."""
+        """All at once. Where there is a controller, it knows by then which flows are to stay altered."""
+        await await_flows(self.engine)
         changes = "".join(f"{self._verb} {flow}{self._actions}\n" for flow in fault.memo["flows"])
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "changes"
@@ -85,6 +91,7 @@ class FlowsTouched(Handler):
     async def clear(self, fault: Fault) -> None:
         """Have the controller give everything anew. One that is down will do so when it comes."""
         engine = self.engine
+        await await_flows(engine)
         if not engine.has_controller or await self._are_there(fault):
             return
         said = engine.programming.acknowledged
@@ -104,11 +111,13 @@ class FlowsTouched(Handler):
         return held.issuperset(zip(fault.memo["flows"], fault.memo["actions"], strict=True))
 
     async def _held(self, bridge: str) -> list[installed.Flow]:
-        legend = Tracer().legends(state_of(self.engine.snapshot()))[bridge]
-        return list(installed.flows(bridge, await ofctl("dump-flows", bridge), legend))
+        return list(installed.flows(bridge, await ofctl("dump-flows", bridge), self._legend(bridge)))
+
+    def _legend(self, bridge: str) -> Legend:
+        return Tracer().legends(state_of(self.engine.snapshot()))[bridge]
 
     async def resume(self, fault: Fault) -> None:
-        """Whoever did it has done it once."""
+        """What is altered, the controller knows; whoever deleted flows did it once."""
 
 
 def _words(flow: installed.Flow) -> str:

@@ -113,7 +113,7 @@ def test_a_change_is_one_atomic_ordered_bundle_and_a_barrier(tmp_path: Path) -> 
     read = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     words = [line.split()[0] for line in read.splitlines() if line.startswith(("OFPT_", "ONFT_"))]
     kinds = [word for word in words if word != "OFPT_FLOW_MOD"]  # shown inside the bundle's messages
-    meters = ["OFPT_METER_MOD"] * len(program.meters)
+    meters = ["OFPT_METER_MOD"] * len(program.meters) * 2  # whether it is there or not
     adds = ["ONFT_BUNDLE_ADD_MESSAGE"] * (len(program) + 1)
     assert kinds == [*meters, "ONFT_BUNDLE_CONTROL", *adds, "ONFT_BUNDLE_CONTROL", "OFPT_BARRIER_REQUEST"]
     assert read.count("flags=atomic ordered") == len(program) + 3
