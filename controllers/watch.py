@@ -24,6 +24,8 @@ KINDS = (
     "Namespace",
     "NetworkPolicy",
     "ClusterNetworkPolicy",
+    "AdminNetworkPolicy",
+    "BaselineAdminNetworkPolicy",
 )
 LOST = (OSError, ApiError, http.client.HTTPException, ValueError)
 """What a stream or a request ends with when the engine goes away in the middle of it."""

@@ -14,7 +14,7 @@ from emulator.cluster.model import Ref
 
 KINDS = (
     "Pipeline", "Node", "Pod", "Service", "Route", "NetworkPolicy", "Ingress", "Topology", "Affinity",
-    "ClusterNetworkPolicy", "Association",
+    "ClusterNetworkPolicy", "Association", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy",
 )  # fmt: skip
 """Kinds of owners in the order of their numbers; new ones are appended."""
 

@@ -131,7 +131,7 @@ def _verdicts(
 ) -> Mapping[str, list[Verdict]]:
     """The rules of both tiers by node. Baseline is about pods that no NetworkPolicy isolates."""
     found: dict[str, list[Verdict]] = {}
-    ordered = sorted(state.cluster_policies, key=lambda policy: (policy.priority, policy.ref))
+    ordered = sorted(state.cluster_policies, key=lambda one: (one.priority, one.ref.name, one.ref.kind))
     for tier, direction in product(Tier, Direction):
         asked = [(policy, policy.rules(direction)) for policy in ordered if policy.tier is tier]
         ranks = count()

@@ -253,6 +253,14 @@ def _cluster_network_policy(policy: JsonObject) -> None:
             _set(_part(chosen, "pods"), {"namespaceSelector": {}})
 
 
+def _admin_network_policy(policy: JsonObject) -> None:
+    for rule in _items(_part(policy, "spec"), "ingress", "egress"):
+        for port in _items(rule, "ports"):
+            for field in ("portNumber", "portRange"):
+                if port.get(field) is not None:
+                    _set(_part(port, field), {"protocol": "TCP"})
+
+
 def _ingress_class(ingress_class: JsonObject) -> None:
     if parameters := (ingress_class.get("spec") or {}).get("parameters"):
         _set(parameters, {"scope": "Cluster"})
@@ -278,6 +286,8 @@ def _secret(secret: JsonObject) -> None:
 
 
 _BY_KIND: Mapping[str, Callable[[JsonObject], None]] = {
+    "AdminNetworkPolicy": _admin_network_policy,
+    "BaselineAdminNetworkPolicy": _admin_network_policy,
     "ClusterNetworkPolicy": _cluster_network_policy,
     "DaemonSet": _daemon_set,
     "Deployment": _deployment,

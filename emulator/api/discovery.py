@@ -22,9 +22,10 @@ def documents() -> Mapping[str, JsonObject]:
         "/openapi/v3": {"paths": {p[1:]: {"serverRelativeURL": f"/openapi/v3{p}"} for p in _roots()}},
     }
     for group in _groups():
-        root = _root(group)
-        found[root] = _resources(group)
-        found[f"/openapi/v3{root}"] = _openapi(group)
+        for version in _versions(group):
+            root = _root(group, version)
+            found[root] = _resources(group, version)
+            found[f"/openapi/v3{root}"] = _openapi(group, version)
         if group:
             found[f"/apis/{group}"] = {"apiVersion": "v1", **_group(group)}
     return found
@@ -50,23 +51,32 @@ def _groups() -> list[str]:
     return sorted({kind.group for kind in KINDS})
 
 
-def _root(group: str) -> str:
-    return f"/apis/{group}/v1" if group else "/api/v1"
+def _versions(group: str) -> list[str]:
+    """The newest one first, as far as their names tell."""
+    return sorted({kind.version for kind in KINDS if kind.group == group}, reverse=True)
+
+
+def _root(group: str, version: str) -> str:
+    return f"/apis/{group}/{version}" if group else f"/api/{version}"
 
 
 def _roots() -> list[str]:
-    return [_root(group) for group in _groups()]
+    return [_root(group, version) for group in _groups() for version in _versions(group)]
+
+
+def _of(group: str, version: str) -> list[Kind]:
+    return [kind for kind in KINDS if (kind.group, kind.version) == (group, version)]
 
 
 def _group(group: str) -> JsonObject:
-    version = {"groupVersion": f"{group}/v1", "version": "v1"}
-    return {"kind": "APIGroup", "name": group, "versions": [version], "preferredVersion": version}
+    versions = [{"groupVersion": f"{group}/{one}", "version": one} for one in _versions(group)]
+    return {"kind": "APIGroup", "name": group, "versions": versions, "preferredVersion": versions[0]}
 
 
-def _resources(group: str) -> JsonObject:
-    resources = [entry for kind in KINDS if kind.group == group for entry in _entries(kind)]
-    version = f"{group}/v1" if group else "v1"
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
+def _resources(group: str, version: str) -> JsonObject:
+    resources = [entry for kind in _of(group, version) for entry in _entries(kind)]
+    named = f"{group}/{version}" if group else version
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": named, "resources": resources}
 
 
 def _entries(kind: Kind) -> list[JsonObject]:
@@ -85,12 +95,12 @@ def _entries(kind: Kind) -> list[JsonObject]:
     return entries
 
 
-def _openapi(group: str) -> JsonObject:
+def _openapi(group: str, version: str) -> JsonObject:
     """Just enough for kubectl: which operations exist, and that the server itself checks fields."""
     names = ("dryRun", "fieldManager", "fieldValidation")
     parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in names]
     paths: JsonObject = {}
-    for kind in (kind for kind in KINDS if kind.group == group):
+    for kind in _of(group, version):
         gvk = {"group": group, "version": kind.version, "kind": kind.kind}
         write = {"parameters": parameters, "x-kubernetes-group-version-kind": gvk, "responses": {}}
         namespace = "{namespace}" if kind.namespaced else ""

@@ -25,11 +25,17 @@ class Kind:
     has_generation: bool = True
     has_scale: bool = False
     categories: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """Other versions whose objects have the same form: they are stored as of `version`."""
 
     @property
     def api_version(self) -> str:
         """`v1` or `apps/v1`: the `apiVersion` of objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    def takes(self, api_version: str) -> bool:
+        """Whether objects of this `apiVersion` are of this kind."""
+        return api_version in (self.api_version, *(f"{self.group}/{version}" for version in self.also))
 
     @property
     def singular(self) -> str:
@@ -94,6 +100,23 @@ KINDS: tuple[Kind, ...] = (
         "clusternetworkpolicies",
         ("cnp",),
         namespaced=False,
+        also=("v1beta1",),
+    ),
+    Kind(
+        "policy.networking.k8s.io",
+        "v1alpha1",
+        "AdminNetworkPolicy",
+        "adminnetworkpolicies",
+        ("anp",),
+        namespaced=False,
+    ),
+    Kind(
+        "policy.networking.k8s.io",
+        "v1alpha1",
+        "BaselineAdminNetworkPolicy",
+        "baselineadminnetworkpolicies",
+        ("banp",),
+        namespaced=False,
     ),
     Kind(MININETES_GROUP, "v1", "Topology", "topologies", ("topo",), namespaced=False),
 )
@@ -115,7 +138,7 @@ def kind_named(name: str) -> Kind:
 def find_kind(api_version: str, kind: str) -> Kind | None:
     """The stored kind of an object with this `apiVersion` and `kind`, if there is one."""
     found = _BY_KIND.get(kind)
-    return found if found is not None and found.api_version == api_version else None
+    return found if found is not None and found.takes(api_version) else None
 
 
 def find_resource(group: str, version: str, plural: str) -> Kind | None:

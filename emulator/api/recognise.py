@@ -36,7 +36,6 @@ class Recognised:
 
 _STORAGE = "only ConfigMap, Secret, emptyDir and downwardAPI volumes hold anything here"
 _ACCESS = "nothing here asks for permissions"
-_POLICIES = "policy.networking.k8s.io/v1alpha2"
 _WHY_KIND: Mapping[str, str] = {
     "CronJob": "nothing is started by the clock here",
     "ReplicationController": "replaced by Deployment",
@@ -44,8 +43,6 @@ _WHY_KIND: Mapping[str, str] = {
     "PersistentVolume": _STORAGE,
     "StorageClass": _STORAGE,
     "HorizontalPodAutoscaler": "replicas change by `mininetes scale` only",
-    "AdminNetworkPolicy": f"replaced by ClusterNetworkPolicy, {_POLICIES} (tier: Admin)",
-    "BaselineAdminNetworkPolicy": f"replaced by ClusterNetworkPolicy, {_POLICIES} (tier: Baseline)",
     "PodDisruptionBudget": "`mininetes drain` evicts all pods at once",
     "CustomResourceDefinition": "custom resources have no controller here",
     "Kustomization": "render it first: kustomize build DIR | mininetes apply -f -",
@@ -58,8 +55,10 @@ _WHY_GROUP: Mapping[str, str] = {
 _CUSTOM = "a custom resource: no controller here acts on it"
 _MEANINGLESS = "it has no meaning for the network"
 _BEFORE_GROUPS = frozenset({"extensions"})  # groups that Kubernetes served once
-_EXPLAINED = frozenset({"Kustomization", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"})  # custom ones
-_OUR_CUSTOM = frozenset({"ClusterNetworkPolicy"})  # stored, and not Kubernetes' own
+_EXPLAINED = frozenset({"Kustomization"})  # custom ones
+_OUR_CUSTOM = frozenset(
+    {"ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"}
+)  # stored
 _BEFORE_KINDS = frozenset({"PodSecurityPolicy"})  # likewise
 
 

@@ -19,7 +19,7 @@ def remarks(obj: JsonObject) -> tuple[str, ...]:
             found = (*_affinity(obj), *_hints(obj), *_strange_ranges(obj))
         case "NetworkPolicy":
             found = tuple(_idle_rules(obj))
-        case "ClusterNetworkPolicy":
+        case "ClusterNetworkPolicy" | "AdminNetworkPolicy":
             found = tuple(_idle_names(obj))
         case _:
             return ()

@@ -241,7 +241,7 @@ def _addressed(target: Target, body: JsonObject) -> JsonObject:
     _expect_object(body)
     kind = target.kind
     given = (body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind)
-    if given != (kind.api_version, kind.kind):
+    if not kind.takes(given[0]) or given[1] != kind.kind:
         raise bad_request(
             f"the API version in the data ({'/'.join(given)}) does not match the expected API version "
             f"({kind.api_version}/{kind.kind})"

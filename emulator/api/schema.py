@@ -20,7 +20,15 @@ from emulator.api.objects import JsonObject
 
 _OURS = Path(__file__).parent / "schema"
 _REFERENCE = "#/$defs/"
-_CUSTOM = frozenset({("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy")})
+_POLICIES = "policy.networking.k8s.io"
+_CUSTOM = frozenset(
+    {
+        (f"{_POLICIES}/v1alpha1", "AdminNetworkPolicy"),
+        (f"{_POLICIES}/v1alpha1", "BaselineAdminNetworkPolicy"),
+        (f"{_POLICIES}/v1alpha2", "ClusterNetworkPolicy"),
+        (f"{_POLICIES}/v1beta1", "ClusterNetworkPolicy"),
+    }
+)
 """Kinds that are not Kubernetes' own: clusters get them as CustomResourceDefinitions."""
 
 

@@ -300,6 +300,14 @@ _COLUMNS: dict[str, Columns] = {
         },
         {"TYPES": lambda policy: ",".join(dig(policy, "spec", "policyTypes", default=[]))},
     ),
+    "AdminNetworkPolicy": Columns(
+        {
+            "NAME": _name,
+            "PRIORITY": lambda policy: str(dig(policy, "spec", "priority", default="")),
+            "AGE": _age,
+        },
+        {},
+    ),
     "ClusterNetworkPolicy": Columns(
         {
             "NAME": _name,

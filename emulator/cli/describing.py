@@ -305,5 +305,7 @@ _BODIES: dict[str, Callable[[LiveCluster, JsonObject], Iterable[str]]] = {
     "Ingress": rule_lines,
     "NetworkPolicy": _policy_body,
     "ClusterNetworkPolicy": _cluster_policy_body,
+    "AdminNetworkPolicy": _cluster_policy_body,
+    "BaselineAdminNetworkPolicy": _cluster_policy_body,
     **dict.fromkeys(("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"), _nothing),
 }

@@ -70,11 +70,13 @@ def _peer(peer: JsonObject) -> Iterator[str]:
 
 
 def cluster_policy_lines(policy: JsonObject) -> Iterator[str]:
-    """The `Spec:` part of a ClusterNetworkPolicy's description; the order of rules is their order."""
+    """The `Spec:` part of a ClusterNetworkPolicy's description, or of its forerunners'; the order of rules is
+    their order."""
     spec = policy.get("spec") or {}
     yield "Spec:"
-    yield f"  Tier:      {spec.get('tier', '')}"
-    yield f"  Priority:  {spec.get('priority', '')}"
+    for title, field in (("Tier", "tier"), ("Priority", "priority")):
+        if field in spec:
+            yield f"  {title + ':':<10} {spec[field]}"
     yield "  Subject:"
     yield from (f"    {line}" for line in _cluster_peer(spec.get("subject") or {}))
     for field, _, word in _DIRECTIONS:
@@ -90,11 +92,12 @@ def cluster_policy_lines(policy: JsonObject) -> Iterator[str]:
 
 
 def _cluster_rule(rule: JsonObject, word: str) -> Iterator[str]:
-    protocols = rule.get("protocols") or []
-    if not protocols:
-        yield "To Port: <any> (all protocols)"
-    for protocol in protocols:
-        yield f"To Port: {_cluster_port(protocol)}"
+    ports = [
+        *map(_cluster_port, rule.get("protocols") or ()),
+        *map(_admin_port, rule.get("ports") or ()),
+    ]
+    for port in ports or ["<any> (all protocols)"]:
+        yield f"To Port: {port}"
     for peer in rule.get(_PEERS[word]) or []:
         yield f"{word}:"
         yield from (f"  {line}" for line in _cluster_peer(peer))
@@ -108,6 +111,14 @@ def _cluster_port(protocol: JsonObject) -> str:
     numbers = port.get("range")
     found = f"{numbers.get('start')}-{numbers.get('end')}" if numbers else port.get("number", "<any>")
     return f"{found}/{word.upper()}"
+
+
+def _admin_port(port: JsonObject) -> str:
+    if port.get("namedPort"):
+        return str(port["namedPort"])
+    one = port.get("portNumber") or port.get("portRange") or {}
+    numbers = one.get("port", f"{one.get('start')}-{one.get('end')}")
+    return f"{numbers}/{one.get('protocol') or 'TCP'}"
 
 
 def _cluster_peer(peer: JsonObject) -> Iterator[str]:

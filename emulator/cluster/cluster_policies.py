@@ -32,7 +32,7 @@ def cluster_network_policies(objects: Iterable[JsonObject]) -> Iterator[ClusterN
             ref=Ref("ClusterNetworkPolicy", "", obj["metadata"]["name"]),
             tier=Tier(spec["tier"]),
             priority=spec["priority"],
-            subject=_pods(spec["subject"]),
+            subject=chosen_pods(spec["subject"]),
             ingress=tuple(_rule(rule, "from") for rule in spec.get("ingress") or ()),
             egress=tuple(_rule(rule, "to") for rule in spec.get("egress") or ()),
         )
@@ -40,22 +40,23 @@ def cluster_network_policies(objects: Iterable[JsonObject]) -> Iterator[ClusterN
 
 def _rule(rule: JsonObject, peers: str) -> ClusterPolicyRule:
     traffic = PolicyRule(
-        peers=tuple(found for peer in rule.get(peers) or () for found in _peer(peer)),
+        peers=tuple(found for peer in rule.get(peers) or () for found in policy_peers(peer)),
         ports=tuple(port for protocol in rule.get("protocols") or () for port in _ports(protocol)),
     )
     return ClusterPolicyRule(PolicyAction(rule["action"]), traffic, rule.get("name") or "")
 
 
-def _peer(peer: JsonObject) -> Iterator[PolicyPeer]:
+def policy_peers(peer: JsonObject) -> Iterator[PolicyPeer]:
+    """Whom one entry of `from` or `to` means."""
     if peer.get("nodes") is not None:
         yield PolicyPeer(nodes=from_label_selector(peer["nodes"]))
     elif peer.get("namespaces") is not None or peer.get("pods") is not None:
-        yield _pods(peer)
+        yield chosen_pods(peer)
     for text in peer.get("networks") or ():
         yield PolicyPeer(block=ip_network(text, strict=False))
 
 
-def _pods(chosen: JsonObject) -> PolicyPeer:
+def chosen_pods(chosen: JsonObject) -> PolicyPeer:
     """Pods by their namespaces, and perhaps by their own labels."""
     pods = chosen.get("pods")
     if pods is None:
@@ -66,11 +67,15 @@ def _pods(chosen: JsonObject) -> PolicyPeer:
     )
 
 
+def named_ports(name: str) -> Iterator[PolicyPort]:
+    """The name is of a port, and that port's protocol is meant."""
+    yield from (PolicyPort(each, name) for each in Protocol)
+
+
 def _ports(protocol: JsonObject) -> Iterator[PolicyPort]:
     name = protocol.get("destinationNamedPort")
     if name:
-        # The name is of a port, and that port's protocol is meant.
-        yield from (PolicyPort(each, name) for each in Protocol)
+        yield from named_ports(name)
         return
     for word, matched in protocol.items():
         port = (matched or {}).get("destinationPort") or {}

@@ -234,7 +234,7 @@ class ClusterNetworkPolicy:
     ref: Ref
     tier: Tier
     priority: int
-    """Lower numbers are asked first; of equal ones, the policy whose name comes first."""
+    """Lower numbers are asked first; of equal ones, the policy whose name comes first, then whose kind."""
     subject: PolicyPeer
     """The pods that it rules: a selector of namespaces, with or without one of pods."""
     ingress: tuple[ClusterPolicyRule, ...] = ()

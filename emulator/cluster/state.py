@@ -9,6 +9,7 @@ from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
 from emulator.cluster import pods as podlib
+from emulator.cluster.admin_policies import admin_network_policies
 from emulator.cluster.cluster_policies import cluster_network_policies
 from emulator.cluster.ipam import port_at
 from emulator.cluster.model import (
@@ -52,7 +53,11 @@ def state_of(snapshot: Snapshot) -> ClusterState:
             for obj in snapshot.all("Namespace")
         },
         policies=tuple(network_policies(snapshot.all("NetworkPolicy"))),
-        cluster_policies=tuple(cluster_network_policies(snapshot.all("ClusterNetworkPolicy"))),
+        cluster_policies=(
+            *cluster_network_policies(snapshot.all("ClusterNetworkPolicy")),
+            *admin_network_policies(snapshot.all("AdminNetworkPolicy")),
+            *admin_network_policies(snapshot.all("BaselineAdminNetworkPolicy")),
+        ),
     )
 
 

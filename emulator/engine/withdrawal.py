@@ -19,6 +19,8 @@ WATCHED_BY_CONTROLLER = frozenset(
         "EndpointSlice",
         "NetworkPolicy",
         "ClusterNetworkPolicy",
+        "AdminNetworkPolicy",
+        "BaselineAdminNetworkPolicy",
     }
 )
 """Changes of these kinds may change flow tables; readiness waits for the controller to have seen them."""

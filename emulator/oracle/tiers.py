@@ -1,8 +1,8 @@
 """ClusterNetworkPolicy: the first rule that means a packet decides (policy.networking.k8s.io/v1alpha2).
 
-A tier's policies are asked by priority, of equal ones by name (which Kubernetes leaves open), and their rules
-from the top. A packet that no rule means is left to the next tier: nobody is isolated by being a subject.
-Selectors mean pods with a network of their own; `networks` mean whatever address the packet bears.
+A tier's policies are asked by priority, of equal ones by name and kind (which Kubernetes leaves open), and
+their rules from the top. A packet that no rule means is left to the next tier: nobody is isolated by being a
+subject. Selectors mean pods with a network of their own; `networks` mean whatever address the packet bears.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ruling(
     """What the tier says of this packet of `pod`'s; None: nothing."""
     receiver = pod if direction is Direction.INGRESS else peer.pod
     asked = (policy for policy in state.cluster_policies if policy.tier is tier)
-    for policy in sorted(asked, key=lambda policy: (policy.priority, policy.ref.name)):
+    for policy in sorted(asked, key=_order):
         if pod.host_network or not _is_pod(state, policy.subject, pod):
             continue
         for number, rule in enumerate(policy.rules(direction), start=1):
@@ -60,6 +60,10 @@ def ruling(
             if meant and (not ports or any(at_port(one, receiver, protocol, port) for one in ports)):
                 return Ruling(policy, rule, number)
     return None
+
+
+def _order(policy: ClusterNetworkPolicy) -> tuple[int, str, str]:
+    return policy.priority, policy.ref.name, policy.ref.kind
 
 
 def _is(state: ClusterState, meant: PolicyPeer, peer: Peer) -> bool:

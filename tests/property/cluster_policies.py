@@ -19,6 +19,7 @@ from emulator.cluster.model import (
     Tier,
 )
 
+_KINDS = ("ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy")
 _NETWORKS = (
     "10.244.0.0/16",
     "10.244.1.0/24",
@@ -69,10 +70,10 @@ def _rules(draw: st.DrawFn, *, outward: bool) -> tuple[ClusterPolicyRule, ...]:
 
 @st.composite
 def cluster_policies(draw: st.DrawFn) -> tuple[ClusterNetworkPolicy, ...]:
-    """Up to three, in both tiers, some of one priority."""
+    """Up to three, in both tiers, some of one priority and one name, of different kinds."""
     return tuple(
         ClusterNetworkPolicy(
-            Ref("ClusterNetworkPolicy", "", f"rules-{number}"),
+            Ref(_KINDS[number], "", f"rules-{number // 2}"),
             draw(st.sampled_from(Tier)),
             draw(st.sampled_from((0, 1, 1000))),
             draw(_chosen),

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from emulator.api.findings import Finding
 from emulator.api.objects import JsonObject
 from emulator.api.rules.addresses import ip_address_findings, service_cidr_findings
-from emulator.api.rules.cluster_policies import cluster_network_policy_findings
+from emulator.api.rules.cluster_policies import (
+    admin_network_policy_findings,
+    cluster_network_policy_findings,
+)
 from emulator.api.rules.config import config_map_findings, node_findings, secret_findings
 from emulator.api.rules.endpoints import endpoint_slice_findings, endpoints_findings
 from emulator.api.rules.ingresses import ingress_class_findings, ingress_findings
@@ -29,6 +32,8 @@ from emulator.api.rules.workloads import (
 Rule = Callable[[JsonObject], list[Finding]]
 
 RULES: Mapping[str, Rule] = {
+    "AdminNetworkPolicy": admin_network_policy_findings,
+    "BaselineAdminNetworkPolicy": admin_network_policy_findings,
     "ClusterNetworkPolicy": cluster_network_policy_findings,
     "ConfigMap": config_map_findings,
     "DaemonSet": daemon_set_findings,

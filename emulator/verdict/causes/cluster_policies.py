@@ -1,4 +1,4 @@
-"""Causes in ClusterNetworkPolicies."""
+"""Causes in ClusterNetworkPolicies, and in their forerunners, whose rules are written as theirs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emulator.verdict.diagnose.diagnosis import Cause, Code, written
 from emulator.verdict.diagnose.evidence import Evidence
 
 _REMEDY = (
-    "put a rule that says Accept before it, or narrow or delete it; "
+    "put a rule that says Accept (an AdminNetworkPolicy's: Allow) before it, or narrow or delete it; "
     "what the Admin tier denies, no NetworkPolicy can allow"
 )
 SOURCE_DENIED = Code(
@@ -54,10 +54,10 @@ def exception(evidence: Evidence, reason: Reason, direction: Direction) -> str:
 
 
 def _exception(evidence: Evidence, reason: Reason, judged: Judged, direction: Direction) -> Iterator[str]:
-    egress = direction is Direction.EGRESS
+    is_new = reason.object.kind == "ClusterNetworkPolicy"
     yield f"{direction.value.lower()}:   # before rule {judged.rule} of {reason.object}"
-    yield "- action: Accept"
-    yield f"  {'to' if egress else 'from'}:"
+    yield f"- action: {'Accept' if is_new else 'Allow'}"
+    yield f"  {'to' if direction is Direction.EGRESS else 'from'}:"
     pod, node = parties.pod_of(evidence, judged), parties.node_of(evidence, judged)
     if pod is not None:
         namespaces, pods = parties.selectors(pod)
@@ -68,6 +68,11 @@ def _exception(evidence: Evidence, reason: Reason, judged: Judged, direction: Di
         yield f"  - nodes: {{matchLabels: {{kubernetes.io/hostname: {node}}}}}"
     else:
         yield f'  - networks: ["{parties.whole(judged)}"]'
-    if judged.protocol is not None and judged.port:
+    if judged.protocol is None or not judged.port:
+        return
+    if is_new:
         yield "  protocols:"
         yield f"  - {judged.protocol.lower()}: {{destinationPort: {{number: {judged.port}}}}}"
+    else:
+        yield "  ports:"
+        yield f"  - portNumber: {{protocol: {judged.protocol}, port: {judged.port}}}"

@@ -40,10 +40,11 @@ def rules(
     *ingress: str,
     egress: Iterable[str] = (),
     subject: str = "namespaces: {matchLabels: {ns: x}}",
+    version: str = "v1alpha2",
 ) -> Object:
     """A policy, about the pods of namespace x if nothing else is said."""
     return {
-        "apiVersion": "policy.networking.k8s.io/v1alpha2",
+        "apiVersion": f"policy.networking.k8s.io/{version}",
         "kind": "ClusterNetworkPolicy",
         "metadata": {"name": name},
         "spec": {
@@ -76,8 +77,8 @@ def assert_all_say(playground: Playground, *rows: str, traced: str = "tcp") -> N
 def assert_ways(
     playground: Playground, wanted: Mapping[str, set[Way]], traced: Sequence[str] = PROTOCOLS
 ) -> None:
-    wire = {one: playground.reached(one) for one in PROTOCOLS}
-    for protocol, family in product(PROTOCOLS, FAMILIES):
+    wire = {one: playground.reached(one) for one in wanted}
+    for protocol, family in product(wanted, FAMILIES):
         ways = {"wire": {way for way in wire[protocol] if way[2] == family}}
         ways |= _said(playground, protocol, family, ("spec", "trace") if protocol in traced else ("spec",))
         meant = {way for way in wanted[protocol] if way[2] == family}
@@ -157,11 +158,55 @@ def test_policies_of_one_priority_all_count_and_directions_do_not_mix(playground
     deny_y, deny_z = (f"action: Deny, from: [{{namespaces: {{matchLabels: {{ns: {ns}}}}}}}]" for ns in "yz")
     to_z = "action: Deny, to: [{namespaces: {matchLabels: {ns: z}}}]"
     only_y = "namespaces: {matchLabels: {ns: y}}"
-    playground.put(rules("b-from-y", "Admin", 7, f"{deny_y}, {at_80}"))
+    playground.put(rules("b-from-y", "Admin", 7, f"{deny_y}, {at_80}", version="v1beta1"))
     playground.put(rules("c-z", "Admin", 7, f"{deny_z}, {at_80}", egress=[f"{to_z}, {at_80}"]))
     playground.put(rules("d-to-z", "Admin", 7, egress=[f"{to_z}, {at_81}"], subject=only_y))
     playground.put(rules("a-but-ya", "Admin", 7, f"action: Accept, {FROM_YA}"))
     assert_all_say(playground, "x/*:80 <- x/* y/a", "x/*:80 -> x/* y/*", "y/*:81 -> x/* y/*", traced="sctp")
+
+
+def test_forerunners_with_network_policies_and_successors_between_them(playground: Playground) -> None:
+    """AdminNetworkPolicy and BaselineAdminNetworkPolicy, as most texts still have them."""
+    admin = f"""
+        priority: 30
+        subject: {{pods: {{namespaceSelector: {{matchLabels: {{ns: x}}}}, podSelector: {{}}}}}}
+        ingress:
+        - {{action: Allow, {FROM_YA}, ports: [{{portNumber: {{protocol: TCP, port: 80}}}}]}}
+        - {{action: Pass, from: [{{namespaces: {{matchLabels: {{ns: z}}}}}}]}}
+        - {{name: rest, action: Deny, {FROM_Y}, ports: [{{portRange: {{start: 80, end: 81}}}}]}}
+        egress:
+        - {{action: Deny, to: [{{{pods("z", "b")}}}], ports: [{{namedPort: serve-81-udp}}]}}
+    """
+    baseline = """
+        subject: {namespaces: {}}
+        ingress:
+        - {action: Allow, from: [{namespaces: {matchLabels: {ns: x}}}]}
+        - {action: Deny, from: [{namespaces: {}}], ports: [{portNumber: {protocol: SCTP, port: 80}}]}
+    """
+    playground.put(_forerunner("AdminNetworkPolicy", "admin", admin))
+    playground.put(_forerunner("BaselineAdminNetworkPolicy", "default", baseline))
+    playground.apply("x", "nobody", "podSelector: {matchLabels: {pod: c}}, policyTypes: [Ingress]")
+    wanted = {
+        "tcp": ["x/[ab]:80 <- x/* z/* y/a", "x/[ab]:81 <- x/* z/*", "x/c:80 <- y/a", "x/c:81 <-"],
+        "udp": ["x/*:81 -> x/* y/* z/a z/c", "x/c <-"],
+        "sctp": ["*:80 <- x/*", "x/c <-"],
+    }
+    assert_ways(playground, {one: expected(rows) for one, rows in wanted.items()})
+    # Successors are asked by priority among them: here before the admin's, and before the baseline, which has
+    # none.
+    playground.put(rules("before-admin", "Admin", 29, f"action: Pass, {FROM_Y}"))
+    tcp_81 = f"protocols: [{port('tcp', 'number: 81')}]"
+    playground.put(rules("before-baseline", "Baseline", 1000, f"action: Deny, {FROM_Y}, {tcp_81}"))
+    assert_ways(playground, {"tcp": expected(["x/[ab]:81 <- x/* z/*", "x/c <-"])})
+
+
+def _forerunner(kind: str, name: str, spec: str) -> Object:
+    return {
+        "apiVersion": "policy.networking.k8s.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": yaml.safe_load(spec),
+    }
 
 
 # -- peers and ports -------------------------------------------------------------------------------

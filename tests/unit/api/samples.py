@@ -232,6 +232,34 @@ spec:
     to: [{networks: [192.0.2.0/24, "2001:db8::/32"]}, {nodes: {}}]
     protocols: [{sctp: {destinationPort: {range: {start: 9000, end: 9010}}}}]
 ---
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: AdminNetworkPolicy
+metadata: {name: fence}
+spec:
+  priority: 10
+  subject: {namespaces: {matchLabels: {tenant: a}}}
+  ingress:
+  - name: tenants
+    action: Deny
+    from:
+    - {pods: {podSelector: {matchLabels: {app: web}}, namespaceSelector: {}}}
+    - {namespaces: {matchExpressions: [{key: tenant, operator: NotIn, values: [a]}]}}
+    ports: [{portNumber: {protocol: TCP, port: 80}}, {namedPort: http}]
+  egress:
+  - {action: Pass, to: [{namespaces: {}}]}
+  - action: Allow
+    to: [{networks: [192.0.2.0/24, "2001:db8::/32"]}, {nodes: {}}]
+    ports: [{portRange: {protocol: SCTP, start: 9000, end: 9010}}]
+---
+apiVersion: policy.networking.k8s.io/v1alpha1
+kind: BaselineAdminNetworkPolicy
+metadata: {name: default}
+spec:
+  subject: {pods: {podSelector: {}, namespaceSelector: {}}}
+  ingress:
+  - {action: Allow, from: [{namespaces: {}}], ports: [{portRange: {protocol: UDP, start: 53, end: 54}}]}
+  - {action: Deny, from: [{namespaces: {}}]}
+---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: front, namespace: shop}

@@ -1,4 +1,4 @@
-"""ClusterNetworkPolicy as an object: what is refused, what is remarked, what its forerunners are told."""
+"""ClusterNetworkPolicy as an object: what is refused, what is remarked, which versions are read."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
+from emulator.api.apply import Result
 from emulator.api.defaults import with_defaults
 from emulator.api.findings import Finding
 from emulator.api.objects import render_path
 from emulator.api.recognise import Fate, Recognised, recognise
 from emulator.api.remarks import remarks
+from emulator.api.requests import WriteOptions
+from emulator.api.resources import Resources
 from emulator.api.validate import problems_of
 from emulator.cluster.cluster_policies import cluster_network_policies
 from emulator.cluster.model import PolicyAction, PolicyPeer, PolicyPort, Protocol, Tier
+from tests.unit.api.test_store import make_store
 
 SOUND: dict[str, Any] = {
     "apiVersion": "policy.networking.k8s.io/v1alpha2",
@@ -84,6 +88,12 @@ PORT = "egress/0/protocols/0/tcp/destinationPort"
         ("ingress/0/from/0", {}, "spec.ingress[0].from[0]", "exactly one of"),
         ("egress/0/name", "n" * 101, "spec.egress[0].name", "100 characters"),
         ("egress/0/to/0", {"networks": ["192.0.2.1"]}, "spec.egress[0].to[0].networks[0]", "valid CIDR"),
+        (
+            "egress/0/to/0",
+            {"networks": ["192.0.2.1/24"]},
+            "spec.egress[0].to[0].networks[0]",
+            "Invalid CIDR format provided",
+        ),
         ("egress/0/to/0", {"networks": ["::/0", "::/0"]}, "spec.egress[0].to[0].networks[1]", "Duplicate"),
         ("egress/0/protocols", [], "spec.egress[0].protocols", "needs at least 1 item"),
         ("egress/0/protocols/0", {"tcp": {}}, "spec.egress[0].protocols[0].tcp", "must not be empty"),
@@ -132,19 +142,30 @@ def test_domain_names_have_no_effect_and_that_is_said() -> None:
     assert "only rules with action Accept" in found.message
 
 
-def test_what_came_before_names_its_successor() -> None:
-    for kind, tier in (("AdminNetworkPolicy", "Admin"), ("BaselineAdminNetworkPolicy", "Baseline")):
-        found = recognise({"apiVersion": "policy.networking.k8s.io/v1alpha1", "kind": kind})
-        assert isinstance(found, Recognised)
-        assert found.fate is Fate.IGNORED
-        assert "ClusterNetworkPolicy, policy.networking.k8s.io/v1alpha2" in found.why
-        assert tier in found.why
-
-
-def test_another_version_is_a_mistake_and_not_ignored() -> None:
-    found = recognise({"apiVersion": "policy.networking.k8s.io/v1beta1", "kind": "ClusterNetworkPolicy"})
+@pytest.mark.parametrize(
+    ("kind", "version", "right"),
+    [
+        ("ClusterNetworkPolicy", "v1", "v1alpha2"),
+        ("ClusterNetworkPolicy", "v1alpha1", "v1alpha2"),
+        ("AdminNetworkPolicy", "v1beta1", "v1alpha1"),
+        ("BaselineAdminNetworkPolicy", "v1alpha2", "v1alpha1"),
+    ],
+)
+def test_another_version_is_a_mistake_and_not_ignored(kind: str, version: str, right: str) -> None:
+    found = recognise({"apiVersion": f"policy.networking.k8s.io/{version}", "kind": kind})
     assert isinstance(found, Finding)
-    assert found.hint == "apiVersion: policy.networking.k8s.io/v1alpha2"
+    assert found.hint == f"apiVersion: policy.networking.k8s.io/{right}"
+
+
+def test_v1beta1_has_the_same_form_and_is_stored_as_v1alpha2() -> None:
+    newer = {**SOUND, "apiVersion": "policy.networking.k8s.io/v1beta1"}
+    assert recognise(newer) == Recognised(Fate.STORED)
+    assert problems_of(newer) == []
+    assert len(problems_of({**newer, "spec": {**SOUND["spec"], "tier": "Lower"}})) == 1
+    resources = Resources(make_store())
+    for policy, result in ((newer, Result.CREATED), (SOUND, Result.UNCHANGED)):
+        found, answer = resources.apply(policy, WriteOptions())
+        assert (found, answer.body["apiVersion"]) == (result, SOUND["apiVersion"])
 
 
 def test_it_is_read_with_its_defaults() -> None:

@@ -243,6 +243,10 @@ def test_discovery(client: Client) -> None:
     assert resources["deployments"]["shortNames"] == ["deploy"]
     assert resources["deployments/scale"]["kind"] == "Scale"
     assert client.request("GET", "/apis/apps")["preferredVersion"]["version"] == "v1"
+    policies = client.request("GET", "/apis/policy.networking.k8s.io")
+    assert [one["version"] for one in policies["versions"]] == ["v1alpha2", "v1alpha1"]
+    served = client.request("GET", "/apis/policy.networking.k8s.io/v1alpha2")
+    assert {"clusternetworkpolicies"} <= {one["name"] for one in served["resources"]}
     paths = client.request("GET", "/openapi/v3/apis/apps/v1")["paths"]
     patch = paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
     assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]

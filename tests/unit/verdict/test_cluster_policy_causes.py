@@ -12,6 +12,7 @@ import yaml
 
 from emulator.api.defaults import with_defaults
 from emulator.api.validate import problems_of
+from emulator.cluster.admin_policies import admin_network_policies
 from emulator.cluster.cluster_policies import cluster_network_policies
 from emulator.cluster.model import ClusterState, Node, PolicyRule, Protocol
 from emulator.cluster.outcome import Outcome
@@ -120,6 +121,32 @@ def test_the_fix_of_what_is_received_lets_it_pass(port: str) -> None:
     mended["spec"]["ingress"].insert(1, rule)
     assert diagnosed(state_with(mended), "y/b", target, port).outcome is Outcome.CONNECTED
     assert diagnosed(state_with(mended), "y/a", target, port).outcome is Outcome.DROPPED, "and nobody else"
+
+
+@pytest.mark.parametrize("port", ["80/tcp", "9/sctp", "echo"])
+@pytest.mark.parametrize("kind", ["AdminNetworkPolicy", "BaselineAdminNetworkPolicy"])
+def test_the_fix_in_a_forerunner_is_written_as_its_rules_are(kind: str, port: str) -> None:
+    priority = {"priority": 3} if kind == "AdminNetworkPolicy" else {}
+    rules = [{"action": "Deny", "to": [{"namespaces": {}}]}]
+    denying: Object = {
+        "apiVersion": "policy.networking.k8s.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "default"},
+        "spec": {"subject": {"namespaces": {}}, "egress": rules, **priority},
+    }
+    target = str(YB.addresses[0])
+
+    def ask_again() -> Diagnosis:
+        assert problems_of(denying) == []
+        read = tuple(admin_network_policies([with_defaults(denying)]))
+        return diagnosed(replace(state_with(), cluster_policies=read), "x/a", target, port)
+
+    found = ask_again()
+    assert found.cause
+    assert (str(found.cause.code), found.cause.object) == ("cluster-policy-denies-source", f"{kind}/default")
+    assert found.cause.see == f"mininetes describe {kind.lower()}/default"
+    rules[:0] = yaml.safe_load(found.cause.fix)["egress"]
+    assert ask_again().outcome is Outcome.CONNECTED
 
 
 def test_what_would_alter_an_accepted_packet_is_its_own_rule() -> None:
