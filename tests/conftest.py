@@ -8,6 +8,8 @@ from collections.abc import Generator
 
 import pytest
 
+pytest.register_assert_rewrite("tests.system.hygiene", "tests.system.oracles.enforcing")
+
 SEED = int(os.environ.setdefault("MININETES_PROPERTY_SEED", str(secrets.randbelow(1 << 32))))
 """Of the random clusters; the processes that tests are spread over inherit it."""
 STRICT = os.environ.get("CI") == "true" or os.environ.get("MININETES_STRICT") == "1"

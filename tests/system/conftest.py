@@ -12,8 +12,6 @@ import pytest
 
 from emulator.sandbox import Sandbox, launch
 
-pytest.register_assert_rewrite("tests.system.hygiene")
-
 HERE = Path(__file__).parent
 
 

@@ -42,7 +42,7 @@ from tests.system.oracles import (
 )
 from tests.system.oracles.conftest import services
 from tests.system.oracles.objects import Object, namespace, pod, service
-from tests.system.processes import PATIENCE
+from tests.system.processes import PATIENCE, descendants, end
 from tests.system.proofs import PROOFS
 
 TOPOLOGY = Path(__file__).with_name("ablations.yaml")
@@ -107,7 +107,8 @@ def shop() -> Iterator[Cluster]:
                 yield running
                 assert running.status()["errors"] == []
             finally:
-                controller.terminate()
+                *_, innermost = descendants(controller.pid)
+                end(innermost)
 
 
 def say(cluster: Cluster, left_out: str | None) -> None:
@@ -181,10 +182,10 @@ def recirculated_too_often(cluster: Cluster) -> bool:
 def lay_patch_ports(cluster: Cluster, near: str, far: str) -> None:
     """Join two bridges by patch ports of the same numbers as the ends of the veth pair had."""
     words: list[str] = []
-    for end, other in ((near, far), (far, near)):
-        bridge = inside(cluster, "ovs-vsctl", "iface-to-br", end).strip()
-        number = inside(cluster, "ovs-vsctl", "get", "interface", end, "ofport").strip()
+    for one, other in ((near, far), (far, near)):
+        bridge = inside(cluster, "ovs-vsctl", "iface-to-br", one).strip()
+        number = inside(cluster, "ovs-vsctl", "get", "interface", one, "ofport").strip()
         patch = ("type=patch", f"options:peer=patch-{other}", f"ofport_request={number}")
-        words += ["--", "del-port", bridge, end, "--", "add-port", bridge, f"patch-{end}"]
-        words += ["--", "set", "interface", f"patch-{end}", *patch]
+        words += ["--", "del-port", bridge, one, "--", "add-port", bridge, f"patch-{one}"]
+        words += ["--", "set", "interface", f"patch-{one}", *patch]
     inside(cluster, "ovs-vsctl", *words)
