@@ -100,6 +100,10 @@ class Tap:
         sock = await within(site.netns, partial(packet_socket, site.interface, program))
         return cls(site, sock, receive, snap)
 
+    def take(self) -> None:
+        """Hand over what has passed the interface up to now, but not more than a batch."""
+        self._read(_BATCH)
+
     def drain(self) -> None:
         """Hand over everything that has passed the interface up to now."""
         self._read(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -37,11 +38,15 @@ class CaptureSession:
         on_record: Callable[[Record], None] | None = None,
         program: bpf.Program | None = None,
     ) -> None:
-        """Records go to `on_record` instead of being kept; `program` accepts some packets only."""
+        """Records go to `on_record` as they come, instead of being kept, in the order of their time stamps.
+
+        `program` accepts some packets only.
+        """
         self._program = program or bpf.everything(FULL_SNAP)
         self._sites = tuple(dict.fromkeys(sites))
         self._on_record = on_record
         self._records: list[Record] = []
+        self._unordered: list[Record] = []
         self._overflow: dict[str, int] = {}
         self._taps: list[Tap] = []
         self._news = asyncio.Event()
@@ -64,6 +69,7 @@ class CaptureSession:
             if tap.lost:
                 lost[tap.site.place] = lost.get(tap.site.place, 0) + tap.lost
         self._taps = []
+        self._hand_over(self._unordered)
         return Capture(tuple(sorted(self._records, key=lambda record: record.time)), lost)
 
     async def until(self, checks: Sequence[Check], timeout: float) -> tuple[CheckResult, ...]:
@@ -100,12 +106,34 @@ class CaptureSession:
 
     def _receive(self, record: Record) -> None:
         if self._on_record is not None:
-            self._on_record(record)
+            if not self._unordered:
+                asyncio.get_running_loop().call_soon(self._put_in_order)
+            self._unordered.append(record)
         elif len(self._records) < MOST_RECORDS:
             self._records.append(record)
             self._news.set()
         else:
             self._overflow[record.at] = self._overflow.get(record.at, 0) + 1
+
+    def _put_in_order(self) -> None:
+        """Hand over what has come, with what came earlier elsewhere and waits there to be read.
+
+        What comes while the others are read is kept for the next time: something that came before it may
+        be at a place that has been read already.
+        """
+        horizon = max(time.time_ns(), *(record.time for record in self._unordered))
+        for tap in self._taps:
+            tap.take()
+        due = [record for record in self._unordered if record.time <= horizon]
+        self._unordered = [record for record in self._unordered if record.time > horizon]
+        if self._unordered:
+            asyncio.get_running_loop().call_soon(self._put_in_order)
+        self._hand_over(due)
+
+    def _hand_over(self, records: Iterable[Record]) -> None:
+        for record in sorted(records, key=lambda record: record.time):
+            if self._on_record is not None:
+                self._on_record(record)
 
 
 async def _event_within(event: asyncio.Event, seconds: float) -> None:

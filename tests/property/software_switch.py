@@ -176,7 +176,8 @@ class Network:
             peers = [
                 peer.mac
                 for peer in self._wiring.nodes
-                if peer.subnet == node.subnet and any(destination == a.ip for a in peer.addresses)
+                if peer is not node and peer.subnet == node.subnet
+                if any(destination == a.ip for a in peer.addresses)
             ]
             next_hop = peers[0] if peers else node.default_gateway_mac
             return self._wiring.bridge(node.bridge), HOST_OFPORT, node.mac, next_hop

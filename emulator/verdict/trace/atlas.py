@@ -151,13 +151,16 @@ class Atlas:
         return own[-1] if to_pods and tunnelled and sender.entry.ofport == HOST_OFPORT else own[0]
 
     def first_mac(self, sender: Sender, destination: IPAddress) -> str:
-        """Whom a stack's frame is for: a neighbour of its subnet, or its gateway."""
+        """Whom a stack's frame is for: a neighbour of its subnet, or its gateway.
+
+        A node that asks for a NodePort of its own sends to its gateway: it is not its own neighbour.
+        """
         wiring = self.state.wiring
         hosts: tuple[ExternalHost | NodePlan, ...] = (*wiring.external, *wiring.nodes)
         mine = [host for host in hosts if host.mac == sender.mac]
         for host in mine:
             for other in hosts:
-                for near in host.addresses:
+                for near in host.addresses if other.mac != sender.mac else ():
                     if destination in near.network and any(destination == far.ip for far in other.addresses):
                         return other.mac
         return sender.gateway_mac

@@ -14,7 +14,9 @@ from functools import cached_property
 
 _STEP = re.compile(r"^\s*(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?$")
 _MISS = re.compile(r"^\s*(\d+)\. No match\.$")
-_OUTPUT = re.compile(r"^ +(?:-> )?output(?::| port is )(\d+)$", re.MULTILINE)
+_OUTPUT = re.compile(
+    r"^ +(?:-> )?output(?::| port is )(\d+)$(?!\n +>> skipping output to input port)", re.MULTILINE
+)
 _RETURN = re.compile(r"^ +IN_PORT$", re.MULTILINE)
 _PUNT = re.compile(r"^ +CONTROLLER", re.MULTILINE)
 _PART = re.compile(r"^Flow: ", re.MULTILINE)

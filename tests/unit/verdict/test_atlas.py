@@ -75,3 +75,12 @@ def test_a_linux_router_reaches_its_nodes_their_pods_and_what_it_has_routes_for(
     assert outside is not None
     assert isinstance(outside[0], Entry)
     assert outside[0].bridge.place == "router/nat"
+
+
+def test_a_node_is_not_its_own_neighbour() -> None:
+    """Its NodePorts are reached by way of its gateway (own_ports), those of others straight."""
+    atlas = Atlas(state("three-node"))
+    one, two = atlas.state.wiring.nodes[:2]
+    sender = atlas.sender(f"node/{one.name}")
+    assert atlas.first_mac(sender, one.addresses[0].ip) == one.default_gateway_mac
+    assert atlas.first_mac(sender, two.addresses[0].ip) == two.mac

@@ -95,3 +95,23 @@ def test_fields() -> None:
         "in_port": "102",
         "ipv6_dst": "fd00::1",
     }
+
+
+def test_what_would_leave_by_its_own_port_stays() -> None:
+    text = """\
+Flow: tcp,in_port=2,dl_dst=02:01:00:00:00:02
+
+bridge("fabric")
+----------------
+ 0. in_port=2, priority 100
+    goto_table:4
+ 4. dl_dst=02:01:00:00:00:02, priority 200
+    output:2
+{}
+Final flow: unchanged
+Datapath actions: {}
+"""
+    (sent,) = parse(text.format("", "2"))
+    assert sent.outputs == (2,)
+    (kept,) = parse(text.format("     >> skipping output to input port\n", "drop"))
+    assert kept.outputs == ()
