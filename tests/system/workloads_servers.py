@@ -97,6 +97,9 @@ async def shells_start_servers(b: Bench) -> None:
     answer = {"readinessProbe": {"httpGet": {"port": 80}, "failureThreshold": 9}}
     behind = {"name": "main", "image": "nginx", "command": ["bash", "-c", "nginx; sleep 1000"], **answer}
     await b.up(behind, name="behind")
+    names = "/agnhost serve-hostname --tcp --http=false --port 80"
+    wrapped = {"name": "main", "image": "agnhost:2.45", "command": ["/bin/bash", "-c", names]}
+    named = await b.up({**wrapped, "readinessProbe": {"tcpSocket": {"port": 80}}}, name="named")
     clash = {
         "name": "main",
         "image": "corp/x",
@@ -104,6 +107,8 @@ async def shells_start_servers(b: Bench) -> None:
     }
     clashing = await b.up(clash, name="clash")
     await b.ready("behind")
+    await b.ready("named")
+    assert (await b.near(pod, "socat", "-u", f"tcp:{address(named)}:80", "-")).text == "named"
     await b.until(lambda: bool(b.container("clash").get("lastState")))
     assert b"redis-server: listen tcp :6379: bind: address already in use" in b.runtime.logs(
         clashing, previous=True

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """`agnhost connect HOST:PORT`: tries to connect and names what went wrong.
 
-Containers of every image find this program as `/agnhost`. Output and exit status are those of
+Containers of every image find this program as `/agnhost`. Servers (`sh -c "/agnhost porter"`) are played
+for those whose command line is a program of the host. Output and exit status are those of
 kubernetes/kubernetes test/images/agnhost/connect: nothing and 0, or TIMEOUT, REFUSED, DNS, OTHER or
 UNKNOWN on standard error and 1.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -24,8 +26,7 @@ def main() -> int:
         signal.pause()
         return 0
     if sys.argv[1:2] != ["connect"]:
-        print("only 'connect' and 'pause' can be run inside a container", file=sys.stderr)
-        return 1
+        return _serve()
     flags, words = _parse(sys.argv[2:])
     if len(words) != 1:
         print(f"Error: accepts 1 arg(s), received {len(words)}", file=sys.stderr)
@@ -47,6 +48,15 @@ def main() -> int:
         flags.get(f"{protocol}-data", "hostname"),
     )
     return 0
+
+
+def _serve() -> int:
+    """Become the program of that name which stands for the server, where the container has it."""
+    try:
+        os.execvp("agnhost", ["agnhost", *sys.argv[1:]])
+    except OSError:
+        print("only 'connect' and 'pause' can be run inside this container", file=sys.stderr)
+        return 1
 
 
 def _connect(protocol: str, found: list, timeout: float | None, data: str) -> None:  # type: ignore[type-arg]
