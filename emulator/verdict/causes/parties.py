@@ -6,6 +6,18 @@ from emulator.cluster.model import Pod
 from emulator.oracle.answer import Judged
 from emulator.verdict.diagnose.evidence import Evidence
 
+_PASSING = frozenset(
+    {
+        "apps.kubernetes.io/pod-index",
+        "batch.kubernetes.io/controller-uid",
+        "controller-revision-hash",
+        "controller-uid",
+        "pod-template-generation",
+        "pod-template-hash",
+        "statefulset.kubernetes.io/pod-name",
+    }
+)
+"""Labels that controllers give: those of one pod, or of one revision of its template."""
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
@@ -30,7 +42,8 @@ def whole(judged: Judged) -> str:
 
 def selectors(pod: Pod) -> tuple[str, str]:
     """YAML of the namespaceSelector and the podSelector that mean the pod and its likes."""
-    labels = ", ".join(f"{key}: {value}" for key, value in sorted(pod.labels.items()))
+    lasting = ((key, value) for key, value in sorted(pod.labels.items()) if key not in _PASSING)
+    labels = ", ".join(f"{key}: {value}" for key, value in lasting)
     return (
         f"namespaceSelector: {{matchLabels: {{{NAMESPACE_NAME}: {pod.ref.namespace}}}}}",
         f"podSelector: {{matchLabels: {{{labels}}}}}" if labels else "podSelector: {}",

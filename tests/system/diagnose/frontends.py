@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from emulator import Cluster
 from tests.system.diagnose.case import Case
-from tests.system.diagnose.objects import cluster_policy, ingress, pod, policy, ports_to, service
+from tests.system.diagnose.objects import in_namespace, ingress, pod, policy, ports_to, service
 from tests.system.diagnose.workloads import CLIENT, SERVICE
 
 IMPATIENT = {"options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}]}
@@ -115,25 +115,29 @@ CASES = (
     ),
     Case(
         "dns-denied",
-        "a ClusterNetworkPolicy of the Admin tier denies the client port 53 of every network",
+        "an AdminNetworkPolicy denies the client port 53 of every network",
         "dns-blocked-by-policy",
-        "ClusterNetworkPolicy/{ns}",
+        "AdminNetworkPolicy/{ns}",
         "{ns}/asker",
         "//server.lab",
         objects=(
             pod("dns-denied", "asker", dnsConfig=IMPATIENT),
-            cluster_policy(
-                "dns-denied",
-                "Admin",
-                "asker",
-                egress=[
-                    {
-                        "action": "Deny",
-                        "to": [{"networks": ["0.0.0.0/0", "::/0"]}],
-                        "protocols": [{"udp": {"destinationPort": {"number": 53}}}],
-                    }
-                ],
-            ),
+            {
+                "apiVersion": "policy.networking.k8s.io/v1alpha1",
+                "kind": "AdminNetworkPolicy",
+                "metadata": {"name": "dns-denied"},
+                "spec": {
+                    "priority": 50,
+                    "subject": {"namespaces": in_namespace("dns-denied")},
+                    "egress": [
+                        {
+                            "action": "Deny",
+                            "to": [{"networks": ["0.0.0.0/0", "::/0"]}],
+                            "ports": [{"portNumber": {"protocol": "UDP", "port": 53}}],
+                        }
+                    ],
+                },
+            },
         ),
     ),
     Case(

@@ -149,6 +149,17 @@ def test_the_fix_in_a_forerunner_is_written_as_its_rules_are(kind: str, port: st
     assert ask_again().outcome is Outcome.CONNECTED
 
 
+def test_a_fix_outlives_the_pod_that_was_asked_for() -> None:
+    """Labels of one pod, or of one revision of a Deployment, are no part of it."""
+    told = {"app": "b", "pod-template-hash": "6b9877dc5f", "statefulset.kubernetes.io/pod-name": "b-0"}
+    renamed = tuple(replace(pod, labels=told) if pod == YB else pod for pod in PODS)
+    state = replace(state_with(fence("Admin", to({"namespaces": {}}))), pods=renamed)
+    found = diagnosed(state, "x/a", str(YB.addresses[0]), "80/tcp")
+    assert found.cause
+    (rule,) = yaml.safe_load(found.cause.fix)["egress"]
+    assert rule["to"][0]["pods"]["podSelector"] == {"matchLabels": {"app": "b"}}
+
+
 def test_what_would_alter_an_accepted_packet_is_its_own_rule() -> None:
     """Without it a NetworkPolicy may allow the same; as Deny it drops."""
     accepting = fence("Admin", ingress=[{"action": "Accept", "from": [{"namespaces": {}}]}])
