@@ -244,8 +244,9 @@ def _allowances(directory: Directory, about: _About, selected: Sequence[Pod]) ->
             yield from on_nodes(pods, peers, ports)
         return
     yield from on_nodes(selected, peers, numbers)
-    for ports, pods in _by_ports(_destinations(directory, rule, namespace), named).items():
-        addresses = tuple(address for pod in pods for address in pod.addresses if _meant(rule, address))
+    meant = _destinations(directory, rule, namespace)
+    for ports, pods in _by_ports((pod for pod, _ in meant.values()), named).items():
+        addresses = tuple(address for pod in pods for address in meant[pod.ref][1])
         yield from on_nodes(selected, addresses, ports)
 
 
@@ -280,19 +281,20 @@ def _less(network: IPNetwork, part: IPNetwork) -> Iterator[IPNetwork]:
         yield from network.address_exclude(part)  # type: ignore[arg-type]
 
 
-def _destinations(directory: Directory, rule: PolicyRule, namespace: str) -> list[Pod]:
-    """The pods among a rule's peers, each once."""
+def _destinations(
+    directory: Directory, rule: PolicyRule, namespace: str
+) -> Mapping[Ref, tuple[Pod, tuple[IPAddress, ...]]]:
+    """The pods among a rule's peers, with the addresses that are meant: a block of one family is not about
+    the other one, but another peer of the rule may be."""
     if not rule.peers:
-        return list(directory.everybody())
-    chosen = (pod for peer in rule.peers for pod in directory.chosen(peer, namespace))
-    return list({pod.ref: pod for pod in chosen}.values())
-
-
-def _meant(rule: PolicyRule, address: IPAddress) -> bool:
-    """Whether a chosen pod's address is meant: a block of one family does not mean the other one."""
-    if any(peer.block is None for peer in rule.peers) or not rule.peers:
-        return True
-    return any(_inside(peer, address) for peer in rule.peers)
+        return {pod.ref: (pod, pod.addresses) for pod in directory.everybody()}
+    found: dict[Ref, tuple[Pod, tuple[IPAddress, ...]]] = {}
+    for peer in rule.peers:
+        for pod in directory.chosen(peer, namespace):
+            _, known = found.get(pod.ref, (pod, ()))
+            named = (a for a in pod.addresses if peer.block is None or _inside(peer, a))
+            found[pod.ref] = (pod, tuple(dict.fromkeys((*known, *named))))
+    return found
 
 
 def _numbered(port: PolicyPort) -> Ports:

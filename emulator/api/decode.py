@@ -112,9 +112,11 @@ class Decoder:
             self.findings.append(required(path, f"needs at least {least} item{'s' * (least > 1)}"))
         if items is None:
             return value
-        result = []
+        result: list[Any] = []
         for index, item in enumerate(value):
-            if item is None:
+            if item is None and _may_be_empty(items.resolved):
+                result.append({})
+            elif item is None:
                 self.findings.append(_wrong_type((*path, index), None, _types(items.resolved)))
             else:
                 result.append(self.decode(item, items, (*path, index)))
@@ -136,6 +138,11 @@ def _for_null(name: str, child: Shape, parent: JsonObject) -> Any:
     if name not in (parent.get("properties") or {}):
         return "" if types == {"string"} else None
     return [] if "array" in types and name in (parent.get("required") or ()) else None
+
+
+def _may_be_empty(node: JsonObject) -> bool:
+    """Whether an item may be an object without fields: Go makes that of null in a list of objects."""
+    return "object" in _types(node) and "properties" in node and not node.get("required")
 
 
 def _types(node: JsonObject) -> frozenset[str]:

@@ -157,8 +157,11 @@ def parsed_address(text: str) -> IPv4Address | IPv6Address | None:
 
 def parsed_network(text: str) -> IPv4Network | IPv6Network | None:
     """The range that a text is (host bits are ignored, as the API server does), or None."""
+    address, _, length = text.partition("/")
+    if not (length.isascii() and length.isdigit()):
+        return None  # `ipaddress` would take 255.255.0.0, too.
     try:
-        return ip_network(text, strict=False) if "/" in text else None
+        return ip_network((address, int(length)), strict=False)
     except ValueError:
         return None
 

@@ -17,6 +17,8 @@ import yaml
 
 from emulator import Cluster
 from emulator.network.names import netns_path
+from tests.property.policy_suite import labels as labels_of
+from tests.property.policy_suite import named_ports
 from tests.system.hygiene import assert_clean, inside
 from tests.system.policies.table import FAMILIES, PODS, PORTS, Way
 
@@ -42,14 +44,20 @@ def pod(place: str, **labels: str) -> Object:
         for port in PORTS
         for protocol in ("TCP", "UDP", "SCTP")
     ]
+    # A name is a container's own, so that one pod has it once for each protocol.
+    ports_of = [ports, *([one] for one in named_ports(place))]
+    image = "registry.k8s.io/pause:3.9"
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": where, "labels": {"pod": name, **labels}},
+        "metadata": {"name": name, "namespace": where, "labels": labels_of(place) | labels},
         "spec": {
             "nodeName": NODES[name],
             "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.9", "ports": ports}],
+            "containers": [
+                {"name": f"part-{number}", "image": image, "ports": declared}
+                for number, declared in enumerate(ports_of)
+            ],
         },
     }
 
@@ -77,10 +85,16 @@ class Playground:
         self.there[where, name] = policy
         self.cluster.apply([policy])
 
-    def put(self, policy: Object) -> None:
-        """Create or change a ClusterNetworkPolicy; returns when it is in force."""
-        self.there["", policy["metadata"]["name"]] = policy
-        self.cluster.apply([policy])
+    def put(self, *policies: Object) -> None:
+        """Create or change policies, as they are written; returns when they are in force."""
+        for policy in policies:
+            metadata = policy["metadata"]
+            self.there[metadata.get("namespace", ""), metadata["name"]] = policy
+        self.cluster.apply(policies)
+
+    def address(self, place: str, family: int) -> str:
+        """Of a pod."""
+        return self.addresses[place.replace("/", "") + str(family)]
 
     def delete(self, where: str, name: str) -> None:
         """Delete a policy; returns when it is no longer in force."""

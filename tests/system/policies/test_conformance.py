@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import SEED
+from tests.property.policy_suite import NAMESPACES, labels, named_ports, worlds
+from tests.property.policy_truth import World
 from tests.system.policies.cases import CASES
-from tests.system.policies.conftest import Playground
+from tests.system.policies.conftest import Object, Playground
 from tests.system.policies.steps import Apply, Case, Delete, Expect, Label
-from tests.system.policies.table import Way, expected
+from tests.system.policies.table import FAMILIES, PODS, Way, expected
 
 
 def test_all_cases_are_there() -> None:
@@ -35,6 +38,22 @@ def test_network_policy(playground: Playground, case: Case) -> None:
                 playground.label(step.place, **step.labels)
             case Expect():
                 assert_agreed(playground, step.protocol, expected(step.rows))
+
+
+@pytest.mark.parametrize("direction", ["Ingress", "Egress"])
+def test_policies_as_a_suite_generates_them(playground: Playground, direction: str) -> None:
+    """Ten at a time, of every kind; what they mean is read from the documents themselves."""
+    at = {(place, family): playground.address(place, family) for place in PODS for family in FAMILIES}
+    policies = next(iter(worlds(playground.addresses, SEED, direction)))
+    playground.put(*policies)
+    world = World(policies, {one: labels(one) for one in PODS}, NAMESPACES, dict(map(_named, PODS)), at)
+    for protocol in ("tcp", "udp", "sctp"):
+        wanted = {way for way in expected(()) if world.passes(*way[:3], protocol.upper(), way[3])}
+        assert playground.reached(protocol) == wanted, (SEED, policies)
+
+
+def _named(place: str) -> tuple[str, list[Object]]:
+    return place, named_ports(place)
 
 
 def assert_agreed(playground: Playground, protocol: str, wanted: set[Way]) -> None:

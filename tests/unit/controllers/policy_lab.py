@@ -40,7 +40,7 @@ from .cluster import pod, wiring
 TCP, UDP, SCTP = Protocol
 PLAN = wiring("three-node")
 ANYBODY = PolicyRule()
-_STAGES = {
+STAGES_OF = {
     Direction.EGRESS: (ADMIN_EGRESS, EGRESS_RULE, EGRESS_DEFAULT_RULE, BASELINE_EGRESS),
     Direction.INGRESS: (ADMIN_INGRESS, INGRESS_RULE, INGRESS_DEFAULT_RULE, BASELINE_INGRESS),
 }
@@ -117,8 +117,12 @@ def decide(flows: list[Flow], stage: Stage, packet: Match) -> Flow:
 
 def verdict(state: ClusterState, direction: Direction, at: Pod, packet: Match) -> Flow:
     """The flow that has the last word at one end."""
-    flows = list(program(state, at.node))
-    stages = _STAGES[direction]
+    return last_word(list(program(state, at.node)), direction, packet)
+
+
+def last_word(flows: list[Flow], direction: Direction, packet: Match) -> Flow:
+    """The same, of these flows."""
+    stages = STAGES_OF[direction]
     found = decide(flows, stages[0], packet)
     while found.actions:
         (following,) = found.actions
