@@ -73,7 +73,7 @@ def verdict(found: JsonObject, wanted: str | None) -> int:
     spec = found.get("spec") or {}
     possible = [wanted] if wanted else list(spec.get("outcomes") or [spec.get("outcome") or "connected"])
     fine = found["outcome"] in possible or (found["outcome"] == "mixed" and len(possible) > 1)
-    troubles = ("sizes", "staleConnections")
+    troubles = ("sizes", "staleConnections", "impaired")
     agrees = (not found["difference"] or bool(wanted)) and not any(
         map((found.get("sights") or {}).get, troubles)
     )
@@ -97,17 +97,22 @@ def lines(found: JsonObject, terminal: Terminal) -> Iterator[str]:
         why = (found["spec"] or {}).get("explanation") or ""
         yield f"As the manifests say: {found['outcome']}{': ' + why if why and not cause else ''}"
     if cause:
-        yield f"{'cause':<11} {terminal.style(cause['code'], 'bad')}   {cause['object']}"
-        yield f"{'':<11} {cause['sentence']}"
-        if cause.get("see"):
-            yield f"{'see':<11} {cause['see']}"
-        first, *rest = found["fix"].splitlines()
-        yield f"{'fix':<11} {first}"
-        yield from (f"{'':<11} {line}" for line in rest)
+        for number, one in enumerate(found["causes"]):
+            yield from _cause(one, "and then" if number else "cause", terminal)
     elif found["change"]:
         yield f"{'change':<11} {found['change']}"
     elif found.get("refusal"):
         yield f"{'note':<11} {found['refusal']}"
+
+
+def _cause(cause: JsonObject, word: str, terminal: Terminal) -> Iterator[str]:
+    yield f"{word:<11} {terminal.style(cause['code'], 'bad')}   {cause['object']}"
+    yield f"{'':<11} {cause['sentence']}"
+    if cause.get("see"):
+        yield f"{'see':<11} {cause['see']}"
+    first, *rest = cause["fix"].splitlines()
+    yield f"{'fix':<11} {first}"
+    yield from (f"{'':<11} {line}" for line in rest)
 
 
 def _lookups(found: JsonObject) -> Iterator[tuple[str, str, str]]:

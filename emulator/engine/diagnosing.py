@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +12,26 @@ from controllers import unixctl
 from emulator.api.errors import ApiError, bad_request
 from emulator.api.objects import JsonObject
 from emulator.cluster.model import Protocol
+from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import Place, PlaceError, PlaceKind, Port, parse_place, parse_port
 from emulator.cluster.snapshot import Snapshot
-from emulator.cluster.state import state_of
 from emulator.engine import probing
 from emulator.engine.flowtables import FlowTables
 from emulator.engine.looking import Looker
 from emulator.engine.naming import resolver_of
 from emulator.engine.targets import UnknownPlaceError
+from emulator.engine.together import Together
 from emulator.engine.tracing import Tracer
 from emulator.oracle.ask import UnanswerableError, ask
 from emulator.oracle.packet import Question as Spoken
 from emulator.probes.listeners import Listener, listeners
 from emulator.probes.lookups import LookupFailedError
-from emulator.probes.netns import within
+from emulator.probes.netns import inside
 from emulator.probes.request import RequestError
-from emulator.verdict.causes.order import FINDERS
+from emulator.verdict.causes.mended import mended, own_address
+from emulator.verdict.causes.order import FINDERS, RECOGNISED, met
 from emulator.verdict.diagnose.change import change
-from emulator.verdict.diagnose.diagnosis import diagnose
+from emulator.verdict.diagnose.diagnosis import Cause, Diagnosis, diagnose, first
 from emulator.verdict.diagnose.evidence import Answers, Asked, Evidence, Naming
 from emulator.verdict.trace.atlas import NoSuchSenderError
 from emulator.verdict.trace.model import Trace
@@ -43,6 +46,9 @@ _FOR_EACH = 6
 _MOST_PROBES = 48
 _MOST_TRACES = 16
 _MOST_LISTENED = 32
+_MOST_CAUSES = 6
+_SHORT = 0.5
+"""Seconds of silence that are a drop where the objects and the tables both say that there is one."""
 _PROTOCOLS = {"tcp": Protocol.TCP, "udp": Protocol.UDP, "sctp": Protocol.SCTP, "icmp": None}
 
 _KINDS = {
@@ -53,6 +59,15 @@ _KINDS = {
 }
 
 
+@dataclass(slots=True)
+class _Look:
+    """How the network differs from what is computed."""
+
+    items: Sequence[JsonObject] = ()
+    is_answered: bool = True
+    """Whether Open vSwitch could be asked."""
+
+
 class Diagnoser:
     """Answers `POST /mininetes/v1/diagnose`."""
 
@@ -60,19 +75,83 @@ class Diagnoser:
         self._engine = engine
         self._tracer = tracer
         self._tables = tables
+        self._looker = Looker(engine, tracer)
+        self._comparing: Together[_Look] = Together(self._compare)
 
     async def answer(self, body: JsonObject) -> JsonObject:
         """Gather and judge. Raises ApiError for what makes no sense, and for a source that does not exist."""
-        evidence = await self.gather(body)
-        return diagnose(evidence, FINDERS, change).as_json()
+        chart = probing.Map.of(snapshot := self._engine.snapshot())
+        found = diagnose(await self._gather(snapshot, chart, body), FINDERS, change)
+        return replace(found, causes=await self._causes(found, chart)).as_json()
 
-    async def gather(self, body: JsonObject) -> Evidence:
+    async def _causes(self, found: Diagnosis, chart: probing.Map) -> tuple[Cause, ...]:
+        """The cause that was found, and what else stands in the way: looked for as if that one were gone."""
+        causes, evidence = list(found.causes), found.evidence
+        latest = found.cause
+        while latest is not None and len(causes) < _MOST_CAUSES:
+            supposed = mended(evidence, latest)
+            if supposed is None:
+                break
+            evidence = await self._suppose(supposed, chart)
+            latest = first(evidence, RECOGNISED)
+            if latest is not None and any(one.same(latest) for one in causes):
+                break
+            causes += [latest] if latest is not None else []
+        return tuple(sorted(causes, key=lambda cause: met(cause, found.evidence)))
+
+    async def _suppose(self, evidence: Evidence, chart: probing.Map) -> Evidence:
+        """With what the objects say now, and what there is to see on the way that packets would take."""
+        if evidence.address is None or evidence.port is None:
+            return evidence
+        evidence = replace(evidence, answers=Answers(spec=_spec(evidence)))
+        return replace(
+            evidence,
+            listening={**evidence.listening, **self._listening(chart, evidence)},
+            beneath=await self._beneath(evidence),
+            sights=await self._looker.with_pods(evidence),
+        )
+
+    async def _beneath(self, evidence: Evidence) -> Trace | None:
+        """The way between the machines of the ends."""
+        assert evidence.address is not None
+        family = evidence.address.version
+        source = evidence.typed_pod(evidence.source)
+        near = f"node/{source.node}" if source is not None else evidence.source
+        for place in evidence.arrivals():
+            address = own_address(place, family, evidence)
+            if address is not None:
+                there = replace(evidence, source=near, address=address, port=Port(0, "icmp"))
+                return await self._trace(there, SOURCE_PORT)
+        return None
+
+    async def _gather(self, snapshot: Snapshot, chart: probing.Map, body: JsonObject) -> Evidence:
         """All that can be known. Raises ApiError."""
-        # What differs may be put right meanwhile: it is looked at before anything is sent.
-        drift = tuple((await self._tables.drift({}))["items"])
-        snapshot = self._engine.snapshot()
-        evidence = replace(_begun(snapshot, body), drift=drift)
-        chart = probing.Map.of(snapshot)
+        evidence = _begun(snapshot, chart, body)
+        # What differs may be put right meanwhile: this look begins before anything is sent.
+        look = _Look()
+        comparing = asyncio.create_task(self._comparing.do(look))
+        try:
+            evidence = await self._asked(evidence, chart, body)
+            await comparing
+        finally:
+            comparing.cancel()
+        sights = replace(evidence.sights, switch_answers=look.is_answered)
+        return replace(evidence, drift=tuple(look.items), sights=sights)
+
+    async def _compare(self, looks: Sequence[_Look]) -> None:
+        """One look at all switches for all who ask meanwhile."""
+        try:
+            items = (await self._tables.drift({}))["items"]
+        except ApiError:
+            for look in looks:
+                look.is_answered = False
+        else:
+            for look in looks:
+                look.items = items
+
+    async def _asked(self, evidence: Evidence, chart: probing.Map, body: JsonObject) -> Evidence:
+        """With the answers to the question, and what was seen on its way. Raises ApiError."""
+        snapshot = evidence.snapshot
         question: probing.Question | None = None
         try:
             question = probing.question_of(snapshot, chart, body)
@@ -94,17 +173,20 @@ class Diagnoser:
                 naming=self._naming(evidence, question.lookups) if question.lookups else None,
             )
             probed = {**body, "count": self._count(len(request.target.candidates))}
-            evidence = replace(evidence, answers=await self._answers(evidence, probed))
-            evidence = replace(evidence, listening=await self._listening(chart, evidence))
-        evidence = await self._with_way_to_names(evidence)
-        return replace(evidence, sights=await Looker(self._engine).look(evidence, chart))
+            evidence = replace(evidence, answers=await self._answers(evidence, chart, probed))
+            evidence = replace(evidence, listening=self._listening(chart, evidence))
+        evidence = await self._with_way_to_names(evidence, chart)
+        return replace(evidence, sights=await self._looker.look(evidence, chart))
 
     # -- the answers ---------------------------------------------------------------------------------
 
-    async def _answers(self, evidence: Evidence, body: JsonObject) -> Answers:
+    async def _answers(self, evidence: Evidence, chart: probing.Map, body: JsonObject) -> Answers:
         answers = Answers(spec=_spec(evidence))
         first = await self._trace(evidence, SOURCE_PORT)
-        answers = replace(answers, trace=first, wire=await self._wire(evidence, body))
+        answers = replace(answers, trace=first)
+        if "timeout" not in body and answers.expected == answers.traced == {Outcome.DROPPED}:
+            body = {**body, "timeout": _SHORT}
+        answers = replace(answers, wire=await self._wire(evidence, chart, body))
         if first is None or len(answers.happened | answers.expected) < 2:
             return answers
         others = []
@@ -116,9 +198,9 @@ class Diagnoser:
                 break
         return answers
 
-    async def _wire(self, evidence: Evidence, body: JsonObject) -> JsonObject | None:
+    async def _wire(self, evidence: Evidence, chart: probing.Map, body: JsonObject) -> JsonObject | None:
         try:
-            return await probing.probe(evidence.snapshot, body, self._engine.workshop)
+            return await probing.probe(evidence.snapshot, body, self._engine.workshop, chart)
         except ApiError:
             return None
 
@@ -144,12 +226,14 @@ class Diagnoser:
 
     # -- what else can be seen -----------------------------------------------------------------------
 
-    async def _listening(self, chart: probing.Map, evidence: Evidence) -> dict[str, tuple[Listener, ...]]:
+    @staticmethod
+    def _listening(chart: probing.Map, evidence: Evidence) -> dict[str, tuple[Listener, ...]]:
         """What listens where the packet may arrive: which sockets are open there."""
         found: dict[str, tuple[Listener, ...]] = {}
         for place in list(evidence.arrivals())[:_MOST_LISTENED]:
             try:
-                found[place] = await within(chart.sites[place].netns, listeners)
+                with inside(chart.sites[place].netns):
+                    found[place] = listeners()
             except (KeyError, OSError):
                 continue
         return found
@@ -163,7 +247,7 @@ class Diagnoser:
             candidates=tuple(resolver.candidates(evidence.asked.target.name)),
         )
 
-    async def _with_way_to_names(self, evidence: Evidence) -> Evidence:
+    async def _with_way_to_names(self, evidence: Evidence, chart: probing.Map) -> Evidence:
         """Where a name server gave no answer, the way to it is asked about like any other."""
         naming = evidence.naming
         if naming is None or naming.answered or not naming.servers:
@@ -177,10 +261,10 @@ class Diagnoser:
             port=Port(53, "udp"),
         )
         body = {"from": evidence.source, "to": str(server), "port": "53/udp"}
-        return replace(evidence, naming=replace(naming, way=await self._answers(to_server, body)))
+        return replace(evidence, naming=replace(naming, way=await self._answers(to_server, chart, body)))
 
 
-def _begun(snapshot: Snapshot, body: JsonObject) -> Evidence:
+def _begun(snapshot: Snapshot, chart: probing.Map, body: JsonObject) -> Evidence:
     """What is known before anything is asked. Raises ApiError."""
     namespace = str(body.get("namespace") or "default")
     try:
@@ -190,18 +274,18 @@ def _begun(snapshot: Snapshot, body: JsonObject) -> Evidence:
         raise bad_request(str(error)) from error
     http = body.get("http")
     asked = Asked(source, target, port, http if isinstance(http, str) else "")
-    _expect(snapshot, source)
+    _expect(snapshot, chart, source)
     _expect_port(snapshot, target, port)
-    return Evidence(asked, snapshot, state_of(snapshot), port=port)
+    return Evidence(asked, snapshot, chart.directory.state, port=port)
 
 
-def _expect(snapshot: Snapshot, source: Place) -> None:
+def _expect(snapshot: Snapshot, chart: probing.Map, source: Place) -> None:
     """Raise ApiError when there is no such source: nobody can say why that reaches nothing."""
     kind = _KINDS.get(source.kind)
     if kind is not None and snapshot.get(kind, source.namespace, source.name) is not None:
         return
     try:
-        probing.Map.of(snapshot).directory.site_of(source)
+        chart.directory.site_of(source)
     except UnknownPlaceError as error:
         raise ApiError(404, "NotFound", str(error)) from error
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from controllers.pipeline.flow import FlowProgram
 from controllers.pipeline.impaired import ImpairedCompiler
 from emulator.api.errors import ApiError
 from emulator.api.objects import JsonObject
 from emulator.cluster.state import state_of
 from emulator.engine import kernel_drift
+from emulator.engine.comparing import OFCTL, Comparer, run
 from emulator.engine.tracing import Tracer
 from emulator.verdict import installed
 from emulator.verdict.installed import Drift
@@ -24,7 +23,6 @@ from emulator.verdict.trace.legend import Legend
 if TYPE_CHECKING:
     from emulator.engine.daemon import Engine
 
-_OFCTL = ("ovs-ofctl", "-O", "OpenFlow13", "--no-names")
 HEAL_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
@@ -37,13 +35,14 @@ class FlowTables:
         self._engine = engine
         self._tracer = tracer
         self._impaired_compiler = ImpairedCompiler()
+        self._comparer = Comparer()
 
     async def flows(self, body: JsonObject) -> JsonObject:
         """Answer `POST /mininetes/v1/flows`: the flows of a node or router, or of all."""
         legends = self._legends(body.get("node"))
         found: list[installed.Flow] = []
         for bridge, legend in legends.items():
-            dump = await _run(*_OFCTL, "dump-flows", bridge)
+            dump = await run(*OFCTL, "dump-flows", bridge)
             found += sorted(
                 installed.flows(bridge, dump, legend),
                 key=lambda flow: (flow.table, -flow.priority, flow.match),
@@ -107,11 +106,14 @@ class FlowTables:
         return {name: Legend(program) for name, program in programs.items()}
 
     async def _differ(self, legends: Mapping[str, Legend]) -> tuple[Drift, ...]:
-        found: list[Drift] = []
-        for bridge, legend in legends.items():
-            dump = await _run(*_OFCTL, "dump-flows", bridge)
-            found += installed.drift(bridge, await _differences(dump, legend.program), legend)
-        return tuple(found)
+        told = await asyncio.gather(
+            *(self._comparer.differences(bridge, legend.program) for bridge, legend in legends.items())
+        )
+        found = (
+            installed.drift(bridge, said, legend)
+            for (bridge, legend), said in zip(legends.items(), told, strict=True)
+        )
+        return tuple(chain.from_iterable(found))
 
     def _legends(self, node: str | None) -> Mapping[str, Legend]:
         legends = self._tracer.legends(state_of(self._engine.snapshot()))
@@ -132,27 +134,3 @@ class FlowTables:
 
 def _meant(node: str) -> Iterable[str]:
     return node, f"node/{node}", f"router/{node}"
-
-
-async def _differences(dump: str, program: FlowProgram) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        held, wanted = await asyncio.to_thread(_write, Path(folder), dump, program)
-        # 2 says that they differ.
-        return await _run(*_OFCTL, "diff-flows", held, wanted, fine=(0, 2))
-
-
-def _write(folder: Path, dump: str, program: FlowProgram) -> tuple[str, str]:
-    held, wanted = folder / "installed", folder / "computed"
-    held.write_text(installed.installed_text(dump, program))
-    wanted.write_text(installed.computed_text(program))
-    return str(held), str(wanted)
-
-
-async def _run(*argv: str, fine: tuple[int, ...] = (0,)) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, problem = await process.communicate()
-    if process.returncode not in fine:
-        raise ApiError(503, "ServiceUnavailable", f"{argv[0]}: {problem.decode().strip()}")
-    return out.decode()

@@ -56,10 +56,15 @@ class Map:
         return cls(directory, Sites(dict(_sites(snapshot))))
 
 
-async def probe(snapshot: Snapshot, body: JsonObject, workshop: Workshop) -> JsonObject:
-    """Answer `POST /mininetes/v1/probe`. Raises ApiError for what makes no sense or does not exist."""
+async def probe(
+    snapshot: Snapshot, body: JsonObject, workshop: Workshop, drawn: Map | None = None
+) -> JsonObject:
+    """Answer `POST /mininetes/v1/probe`; `drawn` is the snapshot's map, where there is one already.
+
+    Raises ApiError for what makes no sense or does not exist.
+    """
     try:
-        chart = Map.of(snapshot)
+        chart = drawn or Map.of(snapshot)
         checks = [check_of(check) for check in body.get("checks") or ()]
         question = Question.of(snapshot, chart, body)
         asking = sender.probe(question.request(), chart.sites, workshop, checks, question.complete)

@@ -22,6 +22,14 @@ def clear(netns: str | None, interface: str) -> None:
     _tc(netns, ["qdisc", "del", "dev", interface, "root"], "")
 
 
+def show(netns: str | None) -> str:
+    """The queueing disciplines of all interfaces of a netns, as JSON. Raises NetworkError."""
+    done = _tc(netns, ["-json", "qdisc", "show"], "")
+    if done.returncode:
+        raise NetworkError(f"tc does not show the queueing disciplines: {done.stderr.strip()}")
+    return done.stdout
+
+
 def redirections(interface: str, handle: str, target: str) -> Iterator[list[str]]:
     """Ways to send all that leaves by an interface to another one's queue, of which kernels have one or both.
 

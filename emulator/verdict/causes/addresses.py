@@ -108,10 +108,12 @@ def no_nat(evidence: Evidence) -> Cause | None:
 
 
 def _refusing_router(evidence: Evidence, direction: Direction) -> Hop | None:
-    """The router at which the trace ends although packets should go on."""
+    """The router that refuses to go on, by the trace, although packets should."""
     trace = evidence.answers.trace
     hop = trace.decisive if trace is not None else None
     if hop is None or hop.direction is not direction or not hop.node.startswith("router/"):
+        return None
+    if not hop.action.startswith("refused"):
         return None
     unanswered = direction is Direction.REPLY and not (evidence.answers.wire or {}).get("replies")
     fails = path.fails(evidence) or (unanswered and evidence.answers.traced != evidence.answers.expected)

@@ -30,7 +30,20 @@ STALE_CONNECTION = Code(
     "port is sent there",
     "delete the entry, or let the client use another port",
 )
-CODES = (CONTROLLER_DOWN, PROXY_STALE, CONNTRACK_FULL, STALE_CONNECTION)
+SWITCH_DOWN = Code(
+    "switch-down",
+    "Open vSwitch, which forwards for all nodes, does not answer",
+    "wait until it is started again, and see its log where it is not",
+)
+CODES = (SWITCH_DOWN, CONTROLLER_DOWN, PROXY_STALE, CONNTRACK_FULL, STALE_CONNECTION)
+
+
+def switch_down(evidence: Evidence) -> Cause | None:
+    """Nobody forwards."""
+    if evidence.sights.switch_answers or not path.fails(evidence):
+        return None
+    said = "ovs-vswitchd does not answer, and no packet passes a node or a router without it"
+    return Cause(SWITCH_DOWN, "Switch/all", said, SWITCH_DOWN.remedy)
 
 
 def conntrack_full(evidence: Evidence) -> Cause | None:
@@ -56,7 +69,11 @@ def proxy_stale(evidence: Evidence) -> Cause | None:
     """A proxy on the way is silent, and its node's flows for Services are not what is computed."""
     if not path.fails(evidence):
         return None
-    for name in path.nodes(evidence):
+    passed = path.nodes(evidence)
+    if evidence.supposed:
+        # Where nothing was sent, the first node is the one that would translate, if there is what to.
+        passed = passed[:1] if evidence.service() is not None else ()
+    for name in passed:
         items = [item for item in _of_services(evidence) if item.get("node") == name]
         if name in evidence.sights.silent_proxies and items:
             said = (
@@ -76,6 +93,8 @@ def controller_down(evidence: Evidence) -> Cause | None:
     """Nobody computes flows, and those that are there are not what they should be."""
     if evidence.sights.controller_follows or not evidence.drift or not path.fails(evidence):
         return None
+    if evidence.sights.is_current and not evidence.supposed:
+        return None  # it did all that there is to do before it went: somebody else has changed the flows
     said = f"no controller is connected, and {len(evidence.drift)} flows are not as the objects ask"
     fix = f"{CONTROLLER_DOWN.remedy}: mininetes fault clear, where it is stopped on purpose"
     return Cause(CONTROLLER_DOWN, "Controller/openflow", said, fix, "mininetes diff")

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 from emulator.api.objects import JsonObject
 from emulator.cluster.ingress.backends import BackendError, backend_of, slices_by_service
 from emulator.cluster.ingress.classes import class_of
-from emulator.cluster.ingress.controllers import Controller, controllers
-from emulator.verdict.causes.pods import ailments
+from emulator.cluster.ingress.controllers import Controller, controllers, controllers_in
+from emulator.oracle.answer import Code as Said
+from emulator.verdict.causes.pods import NOT_RUNNING, ailments
+from emulator.verdict.causes.sockets import INGRESS_PROXY_DOWN
 from emulator.verdict.diagnose.diagnosis import Cause, Code
 from emulator.verdict.diagnose.evidence import Evidence
 
@@ -31,6 +33,20 @@ NO_RULE = Code(
 CODES = (CLASS_MISSING, BACKEND_MISSING, NO_RULE)
 
 _REFUSED = (404, 502, 503)
+
+
+def proxy_down(evidence: Evidence) -> Cause | None:
+    """Nobody stands behind the Service of an ingress controller, because its proxy does not run."""
+    service = evidence.service()
+    selector = (service or {}).get("spec", {}).get("selector")
+    if service is None or not selector or not evidence.answers.reasons(Said.NO_ENDPOINTS):
+        return None
+    pods = evidence.snapshot.labelled(service["metadata"]["namespace"], selector)
+    for found in ailments(evidence, [pod for pod in pods if any(controllers_in(pod))]):
+        if found.code is NOT_RUNNING:
+            said = f"no proxy of the ingress controller runs: {found.sentence}"
+            return Cause(INGRESS_PROXY_DOWN, found.object, said, found.fix, found.see)
+    return None
 
 
 def unserved_class(evidence: Evidence) -> Cause | None:

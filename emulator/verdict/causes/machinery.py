@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from emulator.cluster.impairments import words
 from emulator.cluster.pods import condition
 from emulator.cluster.wiring import BridgeRole
 from emulator.oracle.answer import Code as Said
@@ -37,6 +38,11 @@ LINK_DOWN = Code(
     "A cable on the way carries nothing: one of its ends is down",
     "bring the link up again",
 )
+LINK_IMPAIRED = Code(
+    "link-impaired",
+    "A cable on the way delays, loses, doubles, reorders or corrupts packets, or lets few of them pass",
+    "take the impairment off the link, or let clients wait longer and try again",
+)
 PEER_MISSING = Code(
     "overlay-peer-missing",
     "A node's VXLAN device does not know behind which address another node's tunnel ends",
@@ -63,6 +69,7 @@ CODES = (
     INTERNET_DOWN,
     ROUTER_DOWN,
     LINK_DOWN,
+    LINK_IMPAIRED,
     PEER_MISSING,
     WRONG_VTEP,
     BGP_DOWN,
@@ -105,7 +112,7 @@ def _doubtful(evidence: Evidence) -> tuple[str, ...]:
 
 def _lost_since(evidence: Evidence, name: str) -> str:
     """Empty for a node that is heard of."""
-    node = evidence.snapshot.get("Node", "", name)
+    node = evidence.snapshot.get("Node", "", name) if f"Node/{name}" not in evidence.back else None
     ready = condition(node, "Ready") if node is not None else None
     if ready is None or ready.get("status") != "Unknown":
         return ""
@@ -154,6 +161,21 @@ def link_down(evidence: Evidence) -> Cause | None:
     return Cause(LINK_DOWN, cable.object, said, f"{LINK_DOWN.remedy}: {_DEFAULT}", "mininetes diff")
 
 
+def link_impaired(evidence: Evidence) -> Cause | None:
+    """Queues of a cable on the way do something to packets that the topology does not want."""
+    for cable in evidence.sights.impaired:
+        said = f"the link between {cable} impairs packets: {words(cable.harm)}"
+        here = next((place for place in cable.ends if place.startswith("node/")), cable.ends[0])
+        return Cause(
+            LINK_IMPAIRED,
+            cable.object,
+            said,
+            f"{LINK_IMPAIRED.remedy}: mininetes fault clear, where it is there on purpose",
+            f"echo '{here} tc qdisc show' | mininetes shell",
+        )
+    return None
+
+
 def overlay(evidence: Evidence) -> Cause | None:
     """A forwarding entry of VXLAN is not there, or leads to the wrong node."""
     if not path.fails(evidence):
@@ -187,11 +209,12 @@ def bgp_down(evidence: Evidence) -> Cause | None:
 
 
 def bgp_session_down(evidence: Evidence) -> Cause | None:
-    """A session between two that run is not established."""
+    """A session of the question's family, between two that run, is not established."""
+    asked = evidence.address.version if evidence.address is not None else 4
     for speaker in _speakers(evidence):
-        for peer, state in speaker.sessions.items():
-            if state != "Established":
-                said = f"the BGP session of {speaker.place} with {peer} is {state}"
+        for (peer, family), state in speaker.sessions.items():
+            if family == asked and state != "Established":
+                said = f"the BGP session of {speaker.place} with {peer} for IPv{family} is {state}"
                 return Cause(BGP_SESSION, _object(speaker.place), said, BGP_SESSION.remedy, "mininetes diff")
     return None
 
@@ -199,9 +222,12 @@ def bgp_session_down(evidence: Evidence) -> Cause | None:
 def _speakers(evidence: Evidence) -> tuple[Speaker, ...]:
     """Those that the way depends on: the routers first, since without them nobody learns anything."""
     speakers = evidence.sights.speakers
-    passed = {place for place in path.stations(evidence) if place.startswith("router/")}
+    stations = path.stations(evidence)
+    passed = {place for place in stations if place.startswith("router/")}
     if not path.fails(evidence) or not passed & {speaker.place for speaker in speakers}:
         return ()
+    if evidence.supposed:
+        speakers = tuple(one for one in speakers if one.place in stations)
     return tuple(sorted(speakers, key=lambda one: not one.place.startswith("router/")))
 
 

@@ -6,6 +6,7 @@ before it; what the answers contradict each other about comes last, when no caus
 
 from __future__ import annotations
 
+from emulator.cluster.places import PlaceKind
 from emulator.verdict.causes import (
     addresses,
     cluster_policies,
@@ -21,9 +22,11 @@ from emulator.verdict.causes import (
     sockets,
     unexplained,
 )
-from emulator.verdict.diagnose.diagnosis import Code, Finder
+from emulator.verdict.diagnose.diagnosis import Cause, Code, Finder
+from emulator.verdict.diagnose.evidence import Evidence
 
 _BENEATH: tuple[Finder, ...] = (
+    daemons.switch_down,
     machinery.node_down,
     addresses.no_route,
     addresses.overlapping,
@@ -54,6 +57,7 @@ _STOPPED: tuple[Finder, ...] = (
     cluster_policies.source_denied,
     policies.source_isolated,
     services.without_port,
+    ingresses.proxy_down,
     services.without_endpoints,
     services.without_local_endpoint,
     services.outside_source_ranges,
@@ -76,14 +80,15 @@ _AT_THE_END: tuple[Finder, ...] = (
     sockets.not_listening,
     sockets.mtu_black_hole,
     daemons.stale_connection,
+    machinery.link_impaired,
 )
 """The packet is allowed and finds its way."""
 
+RECOGNISED: tuple[Finder, ...] = (*_BENEATH, *_CANNOT_BE_SENT, *_STOPPED, *_AT_THE_END)
+"""What something is known to be wrong by, also where nothing was sent."""
+
 FINDERS: tuple[Finder, ...] = (
-    *_BENEATH,
-    *_CANNOT_BE_SENT,
-    *_STOPPED,
-    *_AT_THE_END,
+    *RECOGNISED,
     # The answers contradict each other.
     unexplained.drifted,
     unexplained.tables_against_manifests,
@@ -106,3 +111,38 @@ CODES: tuple[Code, ...] = (
     *unexplained.CODES,
 )
 """All of them, as docs/diagnose.md lists them."""
+
+
+_AT_THE_SENDER, _NAMES, _AT_ITS_NODE, _LEAVING, _BETWEEN, _ENTERING, _AT_THE_RECEIVER = range(7)
+_MET: dict[str, int] = {
+    code.name: stage
+    for stage, codes in (
+        (_AT_ITS_NODE, (*services.CODES, *pods.CODES, unexplained.DRIFTED, *daemons.CODES)),
+        (_AT_ITS_NODE, (addresses.EPHEMERAL,)),
+        (_AT_THE_SENDER, (addresses.NO_ROUTE, addresses.OVERLAPPING)),
+        (_NAMES, (*naming.CODES, *name_servers.CODES, services.NO_SUCH_SERVICE, pods.NO_SUCH_POD)),
+        (_LEAVING, (policies.SOURCE_ISOLATED,)),
+        (_BETWEEN, (*machinery.CODES, addresses.NO_NAT, addresses.ROUTE_MISSING)),
+        (_ENTERING, (policies.DESTINATION_ISOLATED,)),
+        (_AT_THE_RECEIVER, (services.WRONG_TARGET_PORT, *sockets.CODES, *ingresses.CODES, *node_ports.CODES)),
+    )
+    for code in codes
+}
+"""What is listed twice is met where it is listed last."""
+
+
+def met(cause: Cause, evidence: Evidence) -> int:
+    """When a packet meets the cause on its way; equal ones, as they are found."""
+    own = {f"Pod/{evidence.source}", f"Pod/{evidence.asked.source}", _home(evidence)}
+    if cause.object in own and cause.code in (*pods.CODES, machinery.NODE_DOWN):
+        return _AT_THE_SENDER
+    if cause.object.startswith("ClusterNetworkPolicy/"):
+        return _LEAVING if "source" in cause.code.name else _ENTERING
+    stage = _MET.get(cause.code.name, _BETWEEN)
+    from_outside = evidence.asked.source.kind is PlaceKind.EXTERNAL
+    return _ENTERING if from_outside and stage == _AT_ITS_NODE else stage
+
+
+def _home(evidence: Evidence) -> str:
+    pod = evidence.typed_pod(evidence.source)
+    return f"Node/{pod.node}" if pod is not None else ""

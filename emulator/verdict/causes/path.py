@@ -12,8 +12,13 @@ from emulator.verdict.diagnose.sights import Cable
 
 
 def fails(evidence: Evidence) -> bool:
-    """Packets do not fare as the manifests say: the reason lies below them. Without packets, tables count."""
+    """Packets do not fare as the manifests say: the reason lies below them. Without packets, tables count.
+
+    Where it is only supposed that something was mended, whatever is wrong on the way would make it fail.
+    """
     answers = evidence.answers
+    if evidence.supposed:
+        return True
     if answers.happened and answers.expected:
         return not answers.happened <= answers.expected
     return answers.failed or bool(answers.difference)
@@ -22,10 +27,13 @@ def fails(evidence: Evidence) -> bool:
 def stations(evidence: Evidence) -> tuple[str, ...]:
     """The places that packets pass, in the order of the trace; where there is none, both ends."""
     found: list[str] = []
-    for trace in (evidence.answers.trace, *evidence.answers.others):
+    for trace in (evidence.answers.trace, *evidence.answers.others, evidence.beneath):
         for hop in trace.hops if trace else ():
             if hop.node != "vxlan":
                 found.append(_place(evidence, hop.node))
+    if evidence.supposed:
+        first, *others = (*ends(evidence), "")
+        return (first, *found, *filter(None, others))
     return tuple(found) or tuple(ends(evidence))
 
 
@@ -85,8 +93,8 @@ def _alternatives(evidence: Evidence) -> Iterator[frozenset[str]]:
 
 
 def happens(evidence: Evidence, *outcomes: Outcome) -> bool:
-    """Whether packets fare in one of these ways."""
-    return bool(evidence.answers.happened & set(outcomes))
+    """Whether packets fare in one of these ways, as far as any were sent."""
+    return evidence.supposed or bool(evidence.answers.happened & set(outcomes))
 
 
 def _place(evidence: Evidence, node: str) -> str:

@@ -87,7 +87,7 @@ def _place(evidence: Evidence, place: Place) -> Cause | None:
     if place.kind in WORKLOADS:
         return _workload(evidence, place)
     pod = _object(evidence, place) if place.kind is PlaceKind.POD else None
-    if pod is None or podlib.is_ready(pod):
+    if pod is None or podlib.is_ready(pod) or _ref(pod) in evidence.back:
         return None
     found = ailment(evidence, pod)
     # One that runs can be spoken with by its own address, ready or not.
@@ -188,18 +188,31 @@ def _unplaced(evidence: Evidence, pod: JsonObject) -> Cause | None:
 def _stopped(pod: JsonObject) -> Cause | None:
     """A container does not run."""
     status, place = pod.get("status") or {}, podlib.place_of(pod)
-    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     for entry in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         told = _state(entry)
         if told:
-            sentence = f"container {entry['name']} of {place} {told}"
-            fix = f"mininetes logs {name} -c {entry['name']} -n {namespace}, and mend what it says"
-            see = f"mininetes describe pod/{name} -n {namespace}"
-            return Cause(NOT_RUNNING, _ref(pod), sentence, fix, see)
+            return _not_running(pod, entry["name"], told)
     if podlib.is_finished(pod):
         sentence = f"{place} has ended: {podlib.phase(pod)}"
         return Cause(NOT_RUNNING, _ref(pod), sentence, NOT_RUNNING.remedy)
     return None
+
+
+def ends_again(pod: JsonObject) -> Cause | None:
+    """A container that runs at this moment, and has failed before: between two crashes it counts as ready."""
+    for entry in (pod.get("status") or {}).get("containerStatuses") or ():
+        last = (entry.get("lastState") or {}).get("terminated") or {}
+        if last.get("exitCode"):
+            told = f"ends again and again, with exit code {last['exitCode']}{_said(last)}"
+            return _not_running(pod, entry["name"], told)
+    return None
+
+
+def _not_running(pod: JsonObject, container: str, told: str) -> Cause:
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    sentence = f"container {container} of {podlib.place_of(pod)} {told}"
+    fix = f"mininetes logs {name} -c {container} -n {namespace}, and mend what it says"
+    return Cause(NOT_RUNNING, _ref(pod), sentence, fix, f"mininetes describe pod/{name} -n {namespace}")
 
 
 def _state(entry: JsonObject) -> str:

@@ -127,7 +127,8 @@ def without_port(evidence: Evidence) -> Cause | None:
 def without_endpoints(evidence: Evidence) -> Cause | None:
     """Nobody stands behind the Service: the reason for it."""
     service = evidence.service()
-    headless = service is not None and not cluster_ips(service) and bool(evidence.refusal)
+    nobody = evidence.refusal or (evidence.supposed and evidence.address is None)
+    headless = service is not None and not cluster_ips(service) and bool(nobody)
     if service is None or not (headless or evidence.answers.reasons(Said.NO_ENDPOINTS, Said.NO_HEALTHY_NODE)):
         return None
     if service["spec"].get("type") == "ExternalName":
@@ -194,16 +195,17 @@ def outside_source_ranges(evidence: Evidence) -> Cause | None:
 def wrong_target_port(evidence: Evidence) -> Cause | None:
     """Packets reach a pod at a port where nothing listens, and something listens at another."""
     service = evidence.service()
-    if service is None or evidence.answers.difference != "wire" or evidence.port is None:
+    if service is None or evidence.port is None or evidence.answers.spec is None:
         return None
-    if Outcome.REJECTED not in evidence.answers.happened or evidence.answers.spec is None:
+    refused = evidence.answers.difference == "wire" and Outcome.REJECTED in evidence.answers.happened
+    if not refused and not evidence.supposed:
         return None
     if evidence.answers.expected != {Outcome.CONNECTED}:
         return None
     protocol = evidence.port.protocol
     for arrival in sorted(evidence.answers.spec.endpoints):
         open_here = evidence.listening.get(arrival.place)
-        if open_here is None or arrival.port is None:
+        if open_here is None or arrival.port is None or f"Pod/{arrival.place}" in evidence.back:
             continue
         if any(one.hears(arrival.address, arrival.port, protocol) for one in open_here):
             continue
@@ -242,13 +244,7 @@ def _selects_nothing(evidence: Evidence, service: JsonObject, selector: JsonObje
     namespace = service["metadata"]["namespace"]
     told = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
     sentence = f"no pod in {namespace} has the labels {told} that {_ref(service)} selects"
-    labelled = [
-        (key, near[0])
-        for pod in evidence.snapshot.pods_by_namespace.get(namespace, ())
-        for key, value in selector.items()
-        if (near := get_close_matches(value, [(pod["metadata"].get("labels") or {}).get(key, "")], n=1))
-        and near[0] != value
-    ]
+    labelled = [(key, value) for _, key, value in _alike(evidence, service)]
     elsewhere = [podlib.place_of(p) for p in evidence.snapshot.pods if _carries(p, selector)]
     if labelled:
         key, near_value = labelled[0]
@@ -260,6 +256,21 @@ def _selects_nothing(evidence: Evidence, service: JsonObject, selector: JsonObje
     else:
         fix = f"mininetes label pod POD -n {namespace} {told.replace(', ', ' ')}"
     return Cause(SELECTS_NOTHING, _ref(service), sentence, fix, f"mininetes get pods -n {namespace} -o wide")
+
+
+def nearly(evidence: Evidence, service: JsonObject) -> Iterator[JsonObject]:
+    """The pods that a selector with a slip in it was meant for."""
+    found = list(_alike(evidence, service))
+    return (pod for pod, *label in found if label == list(found[0][1:]))
+
+
+def _alike(evidence: Evidence, service: JsonObject) -> Iterator[tuple[JsonObject, str, str]]:
+    """Pods with a label that is like one of the selector: the label's key and the pod's own value."""
+    for pod in evidence.snapshot.pods_by_namespace.get(service["metadata"]["namespace"], ()):
+        labels = pod["metadata"].get("labels") or {}
+        for key, value in (service["spec"].get("selector") or {}).items():
+            if labels.get(key, "") != value and get_close_matches(value, [labels.get(key, "")], n=1):
+                yield pod, key, labels[key]
 
 
 def _named_port_missing(evidence: Evidence, service: JsonObject, pods: Sequence[JsonObject]) -> Cause | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator.cluster.ingress.controllers import controllers_in
 from emulator.cluster.outcome import Outcome
 from emulator.oracle.answer import Arrival
-from emulator.verdict.causes import path
+from emulator.verdict.causes import path, pods
 from emulator.verdict.diagnose.diagnosis import Cause, Code
 from emulator.verdict.diagnose.evidence import Evidence
 
@@ -46,7 +46,7 @@ def not_listening(evidence: Evidence) -> Cause | None:
 
 def _silent(evidence: Evidence, arrival: Arrival) -> Cause | None:
     found, port = evidence.listening.get(arrival.place), evidence.port
-    if found is None or port is None or arrival.port is None:
+    if found is None or port is None or arrival.port is None or f"Pod/{arrival.place}" in evidence.back:
         return None
     if any(one.hears(arrival.address, arrival.port, port.protocol) for one in found):
         return None
@@ -62,6 +62,9 @@ def _silent(evidence: Evidence, arrival: Arrival) -> Cause | None:
         return Cause(
             INGRESS_PROXY_DOWN, about, said, INGRESS_PROXY_DOWN.remedy, f"mininetes logs {arrival.place}"
         )
+    unsteady = pods.ends_again(pod) if pod is not None and not found else None
+    if unsteady is not None:
+        return unsteady
     others = sorted({str(one) for one in found if not one.address.is_loopback})
     elsewhere = f"; it listens at {', '.join(others)}" if others else ""
     return Cause(NOT_LISTENING, about, said + elsewhere, NOT_LISTENING.remedy, see)
@@ -73,9 +76,11 @@ def mtu_black_hole(evidence: Evidence) -> Cause | None:
         return None
     one = evidence.sights.sizes[0]
     narrow = min(
-        (c for c in evidence.sights.cables if 0 < c.mtu < c.planned_mtu), key=lambda c: c.mtu, default=None
+        (c for c in path.cables(evidence) if 0 < c.mtu < c.planned_mtu), key=lambda c: c.mtu, default=None
     )
     said = f"{one.small} bytes reach {one.place}, {one.large} do not, and no ICMP error comes back"
+    if narrow is None and any(cable.harm.loss or cable.harm.corrupt for cable in evidence.sights.impaired):
+        return None
     if narrow is None:
         return Cause(MTU_BLACK_HOLE, str(evidence.asked.target), said, MTU_BLACK_HOLE.remedy)
     said += f"; the link between {narrow} takes {narrow.mtu} bytes of {narrow.planned_mtu}"

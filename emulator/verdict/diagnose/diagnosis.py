@@ -40,6 +40,10 @@ class Cause:
     see: str = ""
     """A command that shows it."""
 
+    def same(self, other: Cause) -> bool:
+        """Whether it is the same thing that is wrong, whatever is said of it."""
+        return (self.code, self.object) == (other.code, other.object)
+
     def as_json(self) -> JsonObject:
         """The contract's fields first."""
         body = {"code": self.code.name, "object": self.object, "sentence": self.sentence}
@@ -56,9 +60,15 @@ class Diagnosis:
     """What `diagnose` says."""
 
     evidence: Evidence
-    cause: Cause | None
+    causes: tuple[Cause, ...]
+    """All that stand in the way, each for itself, in the order in which a packet meets them."""
     change: str
     """Without a cause: what would alter what happens."""
+
+    @property
+    def cause(self) -> Cause | None:
+        """The first one."""
+        return next(iter(self.causes), None)
 
     @property
     def agrees(self) -> bool:
@@ -90,6 +100,7 @@ class Diagnosis:
             "drift": [dict(item) for item in evidence.drift],
             "cause": self.cause.as_json() if self.cause else None,
             "fix": self.cause.fix if self.cause else "",
+            "causes": [cause.as_json() | {"fix": cause.fix} for cause in self.causes],
             "outcome": self.outcome.value,
             "agrees": self.agrees,
             "difference": answers.difference,
@@ -112,9 +123,14 @@ class Diagnosis:
 def diagnose(evidence: Evidence, finders: Iterable[Finder], change: Callable[[Evidence], str]) -> Diagnosis:
     """The first cause that is recognised; none is looked for when nothing is wrong."""
     if evidence.is_well:
-        return Diagnosis(evidence, None, change(evidence))
-    found = next(filter(None, (finder(evidence) for finder in finders)), None)
-    return Diagnosis(evidence, found, "" if found else change(evidence))
+        return Diagnosis(evidence, (), change(evidence))
+    found = first(evidence, finders)
+    return Diagnosis(evidence, (found,), "") if found else Diagnosis(evidence, (), change(evidence))
+
+
+def first(evidence: Evidence, finders: Iterable[Finder]) -> Cause | None:
+    """The first cause that is recognised."""
+    return next(filter(None, (finder(evidence) for finder in finders)), None)
 
 
 def written(ref: Ref) -> str:

@@ -143,6 +143,12 @@ class Evidence:
     """What listens at the places where the packet may arrive."""
     sights: Sights = field(default_factory=Sights)
     """What was seen of the machinery."""
+    supposed: bool = False
+    """It is as if causes that were found were gone: there is a spec, and nothing was sent."""
+    beneath: Trace | None = None
+    """Where it is supposed: the way between the machines of the ends, where no policy has a say."""
+    back: frozenset[str] = frozenset()
+    """Nodes and pods that do not run, and are supposed to."""
 
     @property
     def is_well(self) -> bool:

@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 
 from controllers.pipeline.stale import Connection
 from emulator.api.objects import JsonObject
+from emulator.cluster.impairments import SOUND, Impairment, words
 from emulator.cluster.wiring import IPAddress
+
+_HARMS = ("delay", "jitter", "loss", "duplicate", "reorder", "corrupt", "rate")
+_NOTICEABLE = 1.01
+"""By so much a number must be worse: kernels round them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,21 @@ class Cable:
     mtu: int
     """The smaller one of its ends; 0 where it cannot be seen."""
     planned_mtu: int
+    impairment: Impairment = SOUND
+    """What its queues do to packets, at either end."""
+    planned: Impairment = SOUND
+    """What the topology wants of it."""
+
+    @property
+    def harm(self) -> Impairment:
+        """What it does to packets beyond what is planned: where a number is larger, or a rate smaller."""
+        found = {name: getattr(self.impairment, name) for name in _HARMS}
+        worse = {
+            name: value
+            for name, value in found.items()
+            if value and _is_worse(name, value, getattr(self.planned, name))
+        }
+        return Impairment(**worse)
 
     def __str__(self) -> str:
         return " and ".join(self.ends)
@@ -32,6 +52,12 @@ class Cable:
     def object(self) -> str:
         """`Link/worker-1/fabric`."""
         return "/".join(("Link", *(end.rpartition("/")[2] for end in self.ends)))
+
+
+def _is_worse(name: str, found: float, planned: float | None) -> bool:
+    if planned is None:
+        return True
+    return found * _NOTICEABLE < planned if name == "rate" else found > planned * _NOTICEABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +103,8 @@ class Speaker:
 
     place: str
     runs: bool
-    sessions: Mapping[str, str] = field(default_factory=dict)
-    """The place of the neighbour → the state, such as `Established`; where there are two, the worse one."""
+    sessions: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """The place of the neighbour and the family → the state, such as `Established`."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +120,23 @@ class Sights:
     """Where large packets are lost."""
     stale: tuple[Connection, ...] = ()
     """Connections of this source to this destination whose other end serves no more."""
+    impaired: tuple[Cable, ...] = ()
+    """Cables on the way that harm packets more than planned."""
     zones: tuple[Zone, ...] = ()
     speakers: tuple[Speaker, ...] = ()
     silent_proxies: frozenset[str] = frozenset()
     """Nodes where nobody answers at kube-proxy's port of health."""
+    switch_answers: bool = True
+    """Whether Open vSwitch is there to be asked."""
     controller_follows: bool = True
     """Whether the OpenFlow controller hears of changes."""
+    is_current: bool = True
+    """Whether it has confirmed the objects as they are now; when it is down, before it went."""
 
     @property
     def trouble(self) -> bool:
-        """Whether something is wrong that a small packet of a new connection does not meet."""
-        return bool(self.sizes or self.stale)
+        """Whether something is wrong that a small packet of a new connection may not meet."""
+        return bool(self.sizes or self.stale or self.impaired)
 
     def down(self) -> tuple[Cable, ...]:
         """Cables that carry nothing."""
@@ -119,9 +151,11 @@ class Sights:
         told: JsonObject = {
             "linksDown": [cable.object for cable in self.down()],
             "sizes": [{"place": one.place, "small": one.small, "large": one.large} for one in self.sizes],
+            "impaired": [{"link": one.object, "harm": words(one.harm)} for one in self.impaired],
             "staleConnections": [one.tuple for one in self.stale],
             "full": [zone.place for zone in self.zones if zone.is_full],
             "silentProxies": sorted(self.silent_proxies),
+            "switchAnswers": self.switch_answers,
             "controllerFollows": self.controller_follows,
         }
         return {name: value for name, value in told.items() if value not in ([], True)}

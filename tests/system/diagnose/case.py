@@ -35,6 +35,8 @@ class Case:
     http: str = ""
     prepare: Callable[[Cluster], None] = nothing
     """Brings it about, where objects do not, and returns when it is so."""
+    more: tuple[tuple[str, str], ...] = ()
+    """Codes and objects of what the packet meets after that, if the first cause were gone."""
     sick: bool = False
     """Its pods will never be Ready: nobody waits for that."""
 
@@ -43,6 +45,15 @@ class Case:
         for number in range(max(len(self.families), len(self.ports))):
             yield self.families[number % len(self.families)], self.ports[number % len(self.ports)]
 
+    def causes(self) -> list[tuple[str, str]]:
+        """All codes and objects that must be named, in order."""
+        return [(code, self.filled(about)) for code, about in ((self.code, self.object), *self.more)]
+
     def filled(self, text: str) -> str:
         """`text` with the case's namespace."""
         return text.replace("{ns}", self.name)
+
+
+def named(diagnosis: Object) -> list[tuple[str, str]]:
+    """The codes and objects of a diagnosis, in its order."""
+    return [(cause["code"], cause["object"]) for cause in diagnosis["causes"]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.system.diagnose import frontends, machinery, workloads
+from tests.system.diagnose import bgp, frontends, machinery, several, workloads
 from tests.system.diagnose.case import Case
 
-MANIFESTS: tuple[Case, ...] = (*workloads.CASES, *frontends.CASES)
+MANIFESTS: tuple[Case, ...] = (*workloads.CASES, *frontends.CASES, *several.CASES)
 """Those that share one cluster."""
-CASES: tuple[Case, ...] = (*MANIFESTS, *machinery.CASES)
+CASES: tuple[Case, ...] = (*MANIFESTS, *machinery.CASES, *bgp.CASES)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from emulator.verdict.causes.order import CODES
 from emulator.verdict.causes.unexplained import CODES as CONTRADICTIONS
@@ -26,12 +26,14 @@ asks four, of the same packet:
 - **drift**: how the network differs from what was computed.
 
 It marks the first answer that does not fit the one before, names the *cause* by a code and an object, and the
-*fix* as a command or a change of YAML. Where all agree it says so, *as the manifests say*, and names what
-would alter it; when nothing is wrong there is no cause. It finds out by looking: nobody tells it what was
-broken on purpose. The exit code is 0 when it fares as the manifests say (or as `--expect` says), else 1.
+*fix* as a command or a change of YAML. Where several things stand in the way, each for itself, all of them
+are named in the order in which the packet meets them: what comes after one is found on paper, as if that one
+were mended. Where all answers agree it says so, *as the manifests say*, and names what would alter it; when
+nothing is wrong there is no cause. It finds out by looking: nobody tells it what was broken on purpose. The
+exit code is 0 when it fares as the manifests say (or as `--expect` says), else 1.
 
 Each row of the cases below is a test: it is brought about in a running cluster, the question is asked, and
-the code and the object must be these. `{ns}` is the case's namespace.
+the codes and the objects must be these and no others. `{ns}` is the case's namespace.
 
 """
 _PROVED = frozenset(case.code for case in CASES)
@@ -45,7 +47,13 @@ def page() -> str:
 def _cases() -> Iterator[str]:
     yield from ("## Cases", "", "| what is wrong | question | cause | object |", "|---|---|---|---|")
     for case in sorted(CASES, key=_place):
-        yield f"| {case.situation} | {_question(case)} | `{case.code}` | `{case.object}` |"
+        codes, objects = zip((case.code, case.object), *case.more, strict=True)
+        told = f"{_in_order(codes)} | {_in_order(objects)}"
+        yield f"| {case.situation} | {_question(case)} | {told} |"
+
+
+def _in_order(words: Iterable[str]) -> str:
+    return ", then ".join(f"`{word}`" for word in words)
 
 
 def _place(case: Case) -> int:

@@ -6,127 +6,74 @@ each has a client, a node or a router of its own, so that none stands in another
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from ipaddress import ip_address
-
-from emulator import Cluster
-from tests.system.diagnose.case import Case, Object
-from tests.system.diagnose.objects import HTTP, UDP, namespace, pod, ports_to, service
-from tests.system.hygiene import inside
-
-CLIENT = "lab/client"
-POD_PORTS = (f"{HTTP}/tcp", f"{UDP}/udp")
-STAYS = {"tolerations": [{"operator": "Exists"}]}
-"""Its pods are not evicted from a node that is lost."""
-GONE_PORT = 40404
-EGRESS = ("80/tcp", "7/udp")
-"""What `ext/server` answers at."""
-
-
-@dataclass(frozen=True)
-class Broken(Case):
-    """A case that something is broken for."""
-
-    round: int = 1
-    faults: tuple[tuple[str, Mapping[str, str]], ...] = ()
-    """Injected by name; cleared after the round."""
-    mend: Callable[[Cluster], None] = field(default=lambda _: None)
-    """Undoes what `prepare` did by hand."""
-
-
-def by_hand(*commands: str) -> Callable[[Cluster], None]:
-    """Run commands in the sandbox, as an operator's slip."""
-
-    def run(cluster: Cluster) -> None:
-        for command in commands:
-            inside(cluster, *command.split())
-
-    return run
-
-
-def in_pod(name: str, *commands: str) -> Callable[[Cluster], None]:
-    """Run commands in a pod's network namespace."""
-    return by_hand(*(f"ip netns exec pod-lab.{name} {command}" for command in commands))
-
-
-def _fill(cluster: Cluster) -> None:
-    """There is room for one connection, and somebody takes it."""
-    for family in (4, 6):
-        cluster.probe("lab/client-7", "svc/lab/server", "81/udp", family=family)
-
-
-def _remember_what_is_gone(cluster: Cluster) -> None:
-    """A connection of connection tracking whose endpoint is nobody's, as a lost clean-up leaves it."""
-    client = cluster.get("Pod", "client-s", "lab")["status"]["podIP"]
-    virtual = cluster.get("Service", "server", "lab")["spec"]["clusterIP"]
-    packet = udp_packet(client, virtual, GONE_PORT, 81).hex()
-    action = f"ct(commit,zone=102,nat(dst=10.244.1.251:{UDP}))"
-    inside(
-        cluster,
-        *("ovs-ofctl", "-O", "OpenFlow13", "packet-out", "n1"),
-        f"in_port=controller packet={packet} actions={action}",
-    )
-
-
-def udp_packet(source: str, destination: str, source_port: int, port: int) -> bytes:
-    """An Ethernet frame with an empty datagram."""
-    datagram = struct.pack("!HHHH", source_port, port, 8, 0)
-    ends = ip_address(source).packed + ip_address(destination).packed
-    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0) + ends
-    total = sum(struct.unpack("!10H", header))
-    total = (total & 0xFFFF) + (total >> 16)
-    checksum = ~(total + (total >> 16)) & 0xFFFF
-    header = header[:10] + struct.pack("!H", checksum) + header[12:]
-    return bytes(6) + bytes.fromhex("020000000001") + b"\x08\x00" + header + datagram
-
-
-def _late_service(cluster: Cluster) -> None:
-    """A Service that comes when the proxy of worker-2 looks no more."""
-    cluster.apply([service("lab", "late", {"app": "server-b"})])
-
-
-def _late_pod(cluster: Cluster) -> None:
-    """A pod that comes when nobody computes flows."""
-    cluster.apply([pod("lab", "late", nodeName="worker-1")], timeout=1)
-
-
-PODS: tuple[Object, ...] = (
-    namespace("lab"),
-    pod("lab", "client", nodeName="worker-1"),
-    pod("lab", "server", nodeName="worker-1"),
-    pod("lab", "client-o", nodeName="worker-1"),
-    pod("lab", "client-r", nodeName="worker-1"),
-    pod("lab", "client-s", nodeName="worker-1"),
-    pod("lab", "client-2", nodeName="worker-2"),
-    *(pod("lab", f"server-{n}", nodeName=f"worker-{n}", **STAYS) for n in (2, 3, 4, 5, 6)),
-    pod("lab", "client-7", nodeName="worker-7"),
-    pod("lab", "server-b", nodeName="bypass-1"),
-    pod("lab", "server-p", nodeName="private-1"),
-    pod(
-        "lab",
-        "local",
-        nodeName="worker-1",
-        containers=[
-            {
-                "name": "main",
-                "image": "python",
-                "command": ["python3", "-m", "http.server", f"{HTTP}", "--bind", "127.0.0.1"],
-                "readinessProbe": {"exec": {"command": ["sh", "-c", f"wget -qO- 127.0.0.1:{HTTP}"]}},
-            }
-        ],
-    ),
-    service("lab"),
-    service(
-        "lab",
-        "greedy",
-        externalIPs=["198.51.100.81", "2001:db8:198:51:100::81"],
-        ports=ports_to(HTTP, UDP),
-    ),
+from tests.system.diagnose.broken import (
+    BY_ITSELF,
+    CLIENT,
+    EGRESS,
+    IMPAIRMENTS,
+    POD_PORTS,
+    Broken,
+    by_hand,
+    hold_switch,
+    in_pod,
+    late_pod,
+    late_service,
+    release_switch,
+    remember_what_is_gone,
 )
 
 CASES = (
+    Broken(
+        "dns-server-down",
+        "no pod of the cluster's DNS runs",
+        "dns-server-down",
+        "Service/kube-system/kube-dns",
+        CLIENT,
+        "//server.lab",
+        faults=(("dns-down", {}),),
+    ),
+    Broken(
+        "unready",
+        "the Service's only pod counts as not ready",
+        "pod-not-ready",
+        "Pod/lab/unready",
+        CLIENT,
+        "svc/lab/unready",
+        faults=(("readiness-failing", {"pod": "lab/unready"}),),
+    ),
+    Broken(
+        "crashing",
+        "the container of the Service's only pod is killed whenever it starts",
+        "pod-not-running",
+        "Pod/lab/crashing",
+        CLIENT,
+        "svc/lab/crashing",
+        faults=(("container-crash", {"pod": "lab/crashing"}),),
+    ),
+    Broken(
+        "proxy-down",
+        "the proxy of an ingress controller is killed whenever it starts",
+        "ingress-proxy-down",
+        "Pod/lab/proxy",
+        CLIENT,
+        "svc/lab/proxy",
+        ("80/tcp",),
+        http="http://shop.example/",
+        faults=(("proxy-down", {}),),
+    ),
+    *(
+        Broken(
+            f"link-{effect}",
+            f"the pod's link is impaired: {', '.join(map(' '.join, arguments.items()))}",
+            "link-impaired",
+            f"Link/worker-1/by-{effect}",
+            CLIENT,
+            f"lab/by-{effect}",
+            POD_PORTS,
+            faults=(("link-impaired", {"link": f"lab/by-{effect}", **arguments}),),
+        )
+        for effect, arguments in IMPAIRMENTS.items()
+    ),
     Broken(
         "wrong-vtep",
         "worker-1's VXLAN device has a wrong address for worker-2",
@@ -156,8 +103,7 @@ CASES = (
         CLIENT,
         "lab/server-4",
         POD_PORTS,
-        prepare=by_hand("ip link set n4-up mtu 1400"),
-        mend=by_hand("ip link set n4-up mtu 1500"),
+        faults=(("link-mtu", {"link": "worker-4,fabric", "mtu": "1400"}),),
     ),
     Broken(
         "link-down",
@@ -167,8 +113,7 @@ CASES = (
         CLIENT,
         "lab/server-5",
         POD_PORTS,
-        prepare=by_hand("ip link set n5-up down"),
-        mend=by_hand("ip link set n5-up up"),
+        faults=(("link-down", {"link": "worker-5,fabric"}),),
     ),
     Broken(
         "node-down",
@@ -182,12 +127,11 @@ CASES = (
     ),
     Broken(
         "conntrack-full",
-        "worker-7 may track one connection more",
+        "worker-7 may track no connection more",
         "conntrack-full",
         "Node/worker-7",
         "lab/client-7",
         "svc/lab/server",
-        prepare=_fill,
         faults=(("conntrack-full", {"node": "worker-7"}),),
     ),
     Broken(
@@ -227,7 +171,7 @@ CASES = (
         "lab/client-2",
         "svc/lab/late",
         faults=(("kube-proxy-stopped", {"node": "worker-2"}),),
-        prepare=_late_service,
+        prepare=late_service,
     ),
     Broken(
         "not-listening",
@@ -245,7 +189,7 @@ CASES = (
         "Pod/lab/local",
         CLIENT,
         "lab/local",
-        (f"{HTTP}/tcp",),
+        (POD_PORTS[0],),
         families=(4,),
     ),
     Broken(
@@ -299,13 +243,44 @@ CASES = (
         prepare=in_pod("client-r", "ip -4 route del default", "ip -6 route del default"),
     ),
     Broken(
-        "dns-server-down",
-        "no pod of the cluster's DNS runs",
-        "dns-server-down",
-        "Service/kube-system/kube-dns",
+        "router-down",
+        "all links of the router that worker-8 hangs on are dead",
+        "router-down",
+        "Router/edge",
         CLIENT,
-        "//server.lab",
-        faults=(("dns-down", {}),),
+        "lab/server-8",
+        POD_PORTS,
+        faults=tuple(("link-down", {"link": f"{one},edge"}) for one in ("worker-8", "fabric", "nat")),
+    ),
+    Broken(
+        "cut-and-shut",
+        "the link of worker-5 is cut, and a policy isolates the pod there",
+        "link-down",
+        "Link/worker-5/fabric",
+        CLIENT,
+        "lab/shut-5",
+        POD_PORTS,
+        more=(("policy-isolates-destination", "NetworkPolicy/lab/nothing-in"),),
+    ),
+    Broken(
+        "jailed-without-nat",
+        "a policy isolates the client for egress, and the NAT gateway is off",
+        "policy-isolates-source",
+        "NetworkPolicy/lab/nothing-out",
+        "lab/jailed",
+        "ext/server",
+        EGRESS,
+        more=(("nat-gateway-down", "Router/nat"),),
+    ),
+    Broken(
+        "astray-and-silent",
+        "worker-1's VXLAN device has a wrong address for worker-2, and nothing listens there",
+        "wrong-vtep",
+        "Node/worker-1",
+        CLIENT,
+        "lab/server-2",
+        ("9999/tcp", "9999/udp"),
+        more=(("not-listening", "Pod/lab/server-2"),),
     ),
     Broken(
         "internet-gateway-down",
@@ -327,8 +302,8 @@ CASES = (
         "svc/lab/server",
         ("81/udp",),
         families=(4,),
-        prepare=_remember_what_is_gone,
-        round=2,
+        prepare=remember_what_is_gone,
+        round=BY_ITSELF,
     ),
     Broken(
         "dns-upstream-down",
@@ -342,6 +317,30 @@ CASES = (
         round=2,
     ),
     Broken(
+        "flows-deleted",
+        "somebody deleted all flows of worker-5 while the controller is down",
+        "flows-differ",
+        "Node/worker-5",
+        CLIENT,
+        "lab/server-5",
+        POD_PORTS,
+        faults=(("controller-down", {}), ("flows-deleted", {"node": "worker-5", "count": "100000"})),
+        more=(("controller-down", "Controller/openflow"),),
+        round=3,
+    ),
+    Broken(
+        "flows-altered",
+        "somebody lets all flows of worker-4 drop while the controller is down",
+        "flows-differ",
+        "Node/worker-4",
+        CLIENT,
+        "lab/server-4",
+        POD_PORTS,
+        faults=(("flows-altered", {"node": "worker-4", "count": "100000"}),),
+        more=(("controller-down", "Controller/openflow"),),
+        round=3,
+    ),
+    Broken(
         "controller-down",
         "the controller is down, and a pod has come since",
         "controller-down",
@@ -350,7 +349,19 @@ CASES = (
         "lab/late",
         POD_PORTS,
         faults=(("controller-down", {}),),
-        prepare=_late_pod,
-        round=3,
+        prepare=late_pod,
+        round=4,
+    ),
+    Broken(
+        "switch-down",
+        "Open vSwitch does not run",
+        "switch-down",
+        "Switch/all",
+        CLIENT,
+        "lab/server-2",
+        POD_PORTS,
+        prepare=hold_switch,
+        mend=release_switch,
+        round=5,
     ),
 )

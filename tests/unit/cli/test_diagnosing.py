@@ -41,7 +41,21 @@ def diagnosed(**more: Any) -> dict[str, Any]:
         "difference": "",
         "change": "",
     }
-    return found | more
+    whole = found | more
+    cause = whole["cause"]
+    return {"causes": [cause | {"fix": whole["fix"]}] if cause else []} | whole
+
+
+def test_causes_stand_in_the_order_in_which_they_are_met(invoke: Invoke, cluster: FakeCluster) -> None:
+    first = diagnosed()["causes"][0]
+    second = {"code": "wrong-target-port", "object": "Service/shop/db", "sentence": "no", "fix": "spec:"}
+    cluster.diagnosed = diagnosed(causes=[first, second])
+    lines = invoke("diagnose", "blog/web", "svc/shop/db:5432/tcp").stdout.splitlines()
+    assert lines[-3:] == [
+        "and then    wrong-target-port   Service/shop/db",
+        "            no",
+        "fix         spec:",
+    ]
 
 
 def test_answers_stand_side_by_side(invoke: Invoke, cluster: FakeCluster) -> None:
