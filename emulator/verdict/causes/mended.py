@@ -11,12 +11,22 @@ from dataclasses import replace
 
 from emulator.api.objects import JsonObject
 from emulator.cluster import pods as podlib
-from emulator.cluster.model import Direction, Endpoint, Pod, Service, ServicePort, TrafficPolicy
+from emulator.cluster.model import (
+    ClusterNetworkPolicy,
+    Direction,
+    Endpoint,
+    Pod,
+    PolicyAction,
+    Service,
+    ServicePort,
+    TrafficPolicy,
+)
 from emulator.cluster.places import Place, PlaceKind, parse_place, parse_port
 from emulator.cluster.wiring import IPAddress
 from emulator.oracle.answer import Code as Said
 from emulator.verdict.causes import (
     addresses,
+    cluster_policies,
     daemons,
     machinery,
     name_servers,
@@ -36,8 +46,6 @@ Mender = Callable[[Evidence, Cause], Evidence | None]
 def mended(evidence: Evidence, cause: Cause) -> Evidence | None:
     """The evidence as if the cause were gone, without answers; None where nobody can say what comes then."""
     mend = _MENDERS.get(cause.code.name)
-    if cause.object.startswith("ClusterNetworkPolicy/"):
-        mend = _without_tier
     found = mend(evidence, cause) if mend is not None else None
     return replace(found, supposed=True, refusal="", answers=Answers()) if found is not None else None
 
@@ -59,9 +67,25 @@ def _without_isolation(said: Said, direction: Direction) -> Mender:
     return mend
 
 
-def _without_tier(evidence: Evidence, cause: Cause) -> Evidence | None:
-    kept = tuple(one for one in evidence.state.cluster_policies if str(one.ref) != cause.object)
-    return replace(evidence, state=replace(evidence.state, cluster_policies=kept))
+def _accepted(direction: Direction) -> Mender:
+    """The policy accepts what it denied: NetworkPolicies are not asked any more."""
+
+    def mend(evidence: Evidence, cause: Cause) -> Evidence | None:
+        known = tuple(
+            _accepting(policy, direction) if str(policy.ref) == cause.object else policy
+            for policy in evidence.state.cluster_policies
+        )
+        return replace(evidence, state=replace(evidence.state, cluster_policies=known))
+
+    return mend
+
+
+def _accepting(policy: ClusterNetworkPolicy, direction: Direction) -> ClusterNetworkPolicy:
+    rules = tuple(
+        replace(rule, action=PolicyAction.ACCEPT) if rule.action is PolicyAction.DENY else rule
+        for rule in policy.rules(direction)
+    )
+    return replace(policy, egress=rules) if direction is Direction.EGRESS else replace(policy, ingress=rules)
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -264,6 +288,8 @@ _MENDERS: Mapping[str, Mender] = {
     for mend, codes in (
         (_without_isolation(Said.EGRESS_ISOLATED, Direction.EGRESS), (policies.SOURCE_ISOLATED,)),
         (_without_isolation(Said.INGRESS_ISOLATED, Direction.INGRESS), (policies.DESTINATION_ISOLATED,)),
+        (_accepted(Direction.EGRESS), (cluster_policies.SOURCE_DENIED,)),
+        (_accepted(Direction.INGRESS), (cluster_policies.DESTINATION_DENIED,)),
         (_resolved, (naming.BLOCKED, name_servers.DNS_DOWN)),
         (_renamed, (naming.WRONG_NAMESPACE, naming.WRONG_NAME)),
         (_selected, (svc.SELECTS_NOTHING, svc.NAMED_PORT_MISSING, pods.NOT_READY)),

@@ -121,9 +121,9 @@ _MET: dict[str, int] = {
         (_AT_ITS_NODE, (addresses.EPHEMERAL,)),
         (_AT_THE_SENDER, (addresses.NO_ROUTE, addresses.OVERLAPPING)),
         (_NAMES, (*naming.CODES, *name_servers.CODES, services.NO_SUCH_SERVICE, pods.NO_SUCH_POD)),
-        (_LEAVING, (policies.SOURCE_ISOLATED,)),
+        (_LEAVING, (policies.SOURCE_ISOLATED, cluster_policies.SOURCE_DENIED)),
         (_BETWEEN, (*machinery.CODES, addresses.NO_NAT, addresses.ROUTE_MISSING)),
-        (_ENTERING, (policies.DESTINATION_ISOLATED,)),
+        (_ENTERING, (policies.DESTINATION_ISOLATED, cluster_policies.DESTINATION_DENIED)),
         (_AT_THE_RECEIVER, (services.WRONG_TARGET_PORT, *sockets.CODES, *ingresses.CODES, *node_ports.CODES)),
     )
     for code in codes
@@ -136,8 +136,6 @@ def met(cause: Cause, evidence: Evidence) -> int:
     own = {f"Pod/{evidence.source}", f"Pod/{evidence.asked.source}", _home(evidence)}
     if cause.object in own and cause.code in (*pods.CODES, machinery.NODE_DOWN):
         return _AT_THE_SENDER
-    if cause.object.startswith("ClusterNetworkPolicy/"):
-        return _LEAVING if "source" in cause.code.name else _ENTERING
     stage = _MET.get(cause.code.name, _BETWEEN)
     from_outside = evidence.asked.source.kind is PlaceKind.EXTERNAL
     return _ENTERING if from_outside and stage == _AT_ITS_NODE else stage
