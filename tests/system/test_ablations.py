@@ -55,7 +55,10 @@ TO_FAR = ("fabric-1", "n1-up"), ("fabric-3", "n3-up"), ("fabric-4", "nat-1")
 
 
 class Impatient(Cluster):
-    """Waits less long for packets that do not come."""
+    """Waits less long for packets that do not come.
+
+    A machine that is slower than this would at most hide that a test passes without a feature.
+    """
 
     def probe(self, *arguments: Any, **options: Any) -> Object:
         options["timeout"] = min(options.get("timeout") or SOON, SOON)
