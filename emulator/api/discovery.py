@@ -52,8 +52,9 @@ def _groups() -> list[str]:
 
 
 def _versions(group: str) -> list[str]:
-    """The newest one first, as far as their names tell."""
-    return sorted({kind.version for kind in KINDS if kind.group == group}, reverse=True)
+    """Stable ones first, then beta, then alpha, newer ones before older ones."""
+    found = {version for kind in KINDS if kind.group == group for version in kind.versions}
+    return sorted(sorted(found, reverse=True), key=lambda one: ("alpha" in one, "beta" in one))
 
 
 def _root(group: str, version: str) -> str:
@@ -65,7 +66,7 @@ def _roots() -> list[str]:
 
 
 def _of(group: str, version: str) -> list[Kind]:
-    return [kind for kind in KINDS if (kind.group, kind.version) == (group, version)]
+    return [kind.as_of(version) for kind in KINDS if kind.group == group and version in kind.versions]
 
 
 def _group(group: str) -> JsonObject:

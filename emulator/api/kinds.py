@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.api.objects import JsonObject
 
@@ -26,16 +26,36 @@ class Kind:
     has_scale: bool = False
     categories: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
-    """Other versions whose objects have the same form: they are stored as of `version`."""
+    """Other versions that are served, whose objects have the same form: they are stored as of `version`."""
 
     @property
     def api_version(self) -> str:
         """`v1` or `apps/v1`: the `apiVersion` of objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def served(self, obj: JsonObject) -> JsonObject:
+        """The object, or the list of them, as of this version."""
+        if obj.get("kind") == self.kind:
+            return {**obj, "apiVersion": self.api_version}
+        if obj.get("kind") == f"{self.kind}List":
+            return {**obj, "apiVersion": self.api_version, "items": [*map(self.served, obj["items"])]}
+        return obj
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """All that are served, the stored one first."""
+        return (self.version, *self.also)
+
+    def as_of(self, version: str) -> Kind:
+        """The same kind, served in another of its versions."""
+        others = tuple(other for other in self.versions if other != version)
+        return replace(self, version=version, also=others)
+
     def takes(self, api_version: str) -> bool:
         """Whether objects of this `apiVersion` are of this kind."""
-        return api_version in (self.api_version, *(f"{self.group}/{version}" for version in self.also))
+        return api_version == self.api_version or any(
+            api_version == f"{self.group}/{one}" for one in self.also
+        )
 
     @property
     def singular(self) -> str:
@@ -122,7 +142,9 @@ KINDS: tuple[Kind, ...] = (
 )
 
 _BY_KIND = {kind.kind: kind for kind in KINDS}
-_BY_RESOURCE = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
+_BY_RESOURCE = {
+    (kind.group, version, kind.plural): kind.as_of(version) for kind in KINDS for version in kind.versions
+}
 _BY_WORD = {
     word: kind
     for kind in KINDS

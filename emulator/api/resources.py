@@ -206,7 +206,9 @@ class Resources:
         if current is not None:
             checked = _amended(checked, current)
         self._refuse(checked.broken_rules, body, current)
-        obj = {**checked.obj, "status": body["status"]} if "status" in body else checked.obj
+        obj = {**checked.obj, "apiVersion": kind.api_version}
+        if "status" in body:
+            obj["status"] = body["status"]
         return obj, (*(unknown if options.validation == "Warn" else ()), *remarks(obj))
 
     def _refuse(self, findings: Sequence[Finding], obj: JsonObject, current: JsonObject | None) -> None:

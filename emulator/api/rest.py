@@ -140,7 +140,7 @@ class _Front:
             return await streams.watch(self._store, request, target)
         answer = await self._answer(request, target)
         headers = [("Warning", f'299 - "{_quoted(warning)}"') for warning in answer.warnings]
-        return _json(answer.body, answer.code, headers)
+        return _json(target.kind.served(answer.body), answer.code, headers)
 
     async def _answer(self, request: web.Request, target: Target) -> Answer:
         resources, query = self._resources, request.query

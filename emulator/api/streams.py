@@ -41,7 +41,7 @@ async def watch(store: Store, request: web.Request, target: Target) -> web.Strea
     first: list[JsonObject] = []
     if since in ("", "0"):
         existing = [obj for obj in store.list(kind, target.namespace) if selection.includes(obj)]
-        first = [{"type": EventType.ADDED.value, "object": obj} for obj in existing]
+        first = [{"type": EventType.ADDED.value, "object": target.kind.served(obj)} for obj in existing]
     response = await _open(request)
     timeout = request.query.get("timeoutSeconds", "")
     with suppress(TimeoutError, ConnectionResetError):
@@ -52,7 +52,10 @@ async def watch(store: Store, request: web.Request, target: Target) -> web.Strea
                 await response.write(_lines(first))
             try:
                 while True:
-                    if events := list(_seen_through(selection, await follow.batch())):
+                    events = list(_seen_through(selection, await follow.batch()))
+                    for event in events:
+                        event["object"] = target.kind.served(event["object"])
+                    if events:
                         await response.write(_lines(events))
             except ApiError as error:
                 await response.write(_lines([{"type": "ERROR", "object": error.status()}]))

@@ -244,7 +244,7 @@ def test_discovery(client: Client) -> None:
     assert resources["deployments/scale"]["kind"] == "Scale"
     assert client.request("GET", "/apis/apps")["preferredVersion"]["version"] == "v1"
     policies = client.request("GET", "/apis/policy.networking.k8s.io")
-    assert [one["version"] for one in policies["versions"]] == ["v1alpha2", "v1alpha1"]
+    assert [one["version"] for one in policies["versions"]] == ["v1beta1", "v1alpha2", "v1alpha1"]
     served = client.request("GET", "/apis/policy.networking.k8s.io/v1alpha2")
     assert {"clusternetworkpolicies"} <= {one["name"] for one in served["resources"]}
     paths = client.request("GET", "/openapi/v3/apis/apps/v1")["paths"]
@@ -252,6 +252,36 @@ def test_discovery(client: Client) -> None:
     assert "fieldValidation" in [parameter["name"] for parameter in patch["parameters"]]
     assert client.request("GET", "/openapi/v2") == ""
     assert client.request("GET", "/readyz") == "ok"
+
+
+def test_a_version_of_the_same_form_is_served_as_it_is_asked_for(client: Client) -> None:
+    """What is stored is one object; who speaks one version sees nothing of the other."""
+    old, new = (
+        f"/apis/policy.networking.k8s.io/{version}/clusternetworkpolicies"
+        for version in ("v1alpha2", "v1beta1")
+    )
+    beta, alpha = "policy.networking.k8s.io/v1beta1", "policy.networking.k8s.io/v1alpha2"
+    made = client.request("POST", new, {**sample("ClusterNetworkPolicy"), "apiVersion": beta})
+    assert made["apiVersion"] == beta
+    for path, version in ((old, alpha), (new, beta)):
+        assert client.request("GET", f"{path}/fence")["apiVersion"] == version
+        listed = client.request("GET", path)
+        assert {listed["apiVersion"], *(item["apiVersion"] for item in listed["items"])} == {version}
+        event = next(client.stream("GET", f"{path}?watch=true"))
+        assert (event["type"], event["object"]["apiVersion"]) == ("ADDED", version)
+        changed = {**client.request("GET", f"{path}/fence")}
+        changed["spec"] = {**changed["spec"], "priority": changed["spec"]["priority"] + 1}
+        assert client.request("PUT", f"{path}/fence", changed)["apiVersion"] == version
+    told = {**client.request("GET", f"{new}/fence"), "status": {"conditions": []}}
+    assert client.request("PUT", f"{new}/fence/status", told)["apiVersion"] == beta
+    patch = {"spec": {"priority": 13}}
+    kind = {"content_type": MERGE_PATCH}
+    assert client.request("PATCH", f"{new}/fence", patch, **kind)["apiVersion"] == beta
+    stored = client.get("ClusterNetworkPolicy", "fence")
+    assert (stored["apiVersion"], stored["spec"]["priority"]) == (alpha, 13)
+    assert stored["status"] == {"conditions": []}
+    assert client.request("DELETE", f"{new}/fence")["apiVersion"] == beta
+    assert client.request("GET", old)["items"] == []
 
 
 def test_routes_of_others_take_precedence(tmp_path: Path) -> None:
