@@ -207,8 +207,11 @@ def as_csv(found: Sequence[Pair]) -> str:
     """A line a cell."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["port", "from", "to", "wire", "spec"])
-    writer.writerows([pair.port, pair.source, pair.target, pair.wire, pair.spec or ""] for pair in found)
+    traced = any(pair.trace for pair in found)
+    writer.writerow(["port", "from", "to", "wire", "spec", *(["trace"] if traced else [])])
+    for pair in found:
+        more = [pair.trace or ""] if traced else []
+        writer.writerow([pair.port, pair.source, pair.target, pair.wire, pair.spec or "", *more])
     return stream.getvalue().rstrip("\n")
 
 

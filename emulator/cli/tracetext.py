@@ -37,8 +37,10 @@ def _heading(found: JsonObject) -> str:
         f"{target}:{number}" if number and ":" not in target else f"[{target}]:{number}" if number else target
     )
     protocol = f"/{protocol}" if protocol else ""
-    ends = (f"{found['from']} {source}".rstrip(), found["to"])
-    return f"{' → '.join(ends)}" + (f" {where}{protocol}" if target else f" {found['port']}")
+    start = f"{found['from']} {source}".rstrip()
+    if found["to"] == target:
+        return f"{start} → {where}{protocol}"
+    return f"{start} → {found['to']}" + (f" {where}{protocol}" if target else f" {found['port']}")
 
 
 def _live(live: JsonObject) -> Iterator[str]:

@@ -87,4 +87,17 @@ def mermaid(found: JsonObject) -> str:
             at = here
         if hop["stage"] and hop["weight"] == "change":
             told.append(f"  Note over {here}: {hop['stage']} {hop['action'].replace(';', ',')}")
+            packet = _translated(packet, hop["action"])
     return "\n".join(told)
+
+
+def _translated(packet: str, action: str) -> str:
+    """`SYN 10.244.1.3:40000 → 10.96.0.20:80` after `10.96.0.20:80 ⇒ 10.244.2.4:8080`."""
+    for phrase in action.split(", "):
+        old, arrow, new = phrase.partition(" ⇒ ")
+        head, _, target = packet.rpartition(" → ")
+        if arrow and target == old:
+            packet = f"{head} → {new}"
+        elif arrow and head.endswith(f" {old}"):
+            packet = f"{head.removesuffix(old)}{new} → {target}"
+    return packet

@@ -48,11 +48,13 @@ async def matrix(snapshot: Snapshot, body: JsonObject, tracer: Tracer, *, in_tur
         raise bad_request(str(error)) from error
     if family not in (4, 6) or timeout <= 0:
         raise bad_request("family is 4 or 6, and timeout more than 0 seconds")
+    _check_namespaces(snapshot, body.get("namespaces"))
     ends = tuple(_ends(state, body))
     if not in_turn:
         ends = tuple(replace(end, relay=None) for end in ends)
     if not ends:
-        raise ApiError(404, "NotFound", "no running pod here; `mininetes get pods -A` lists them all")
+        where = ", ".join(body.get("namespaces") or ()) or "the cluster"
+        raise ApiError(404, "NotFound", f"no running pod in {where}; `mininetes get pods -A` lists them all")
     asks = [
         Ask(source.place, target.place, transport, number, family)
         for (number, transport), source, target in product(ports, ends, ends)
@@ -134,6 +136,14 @@ def _ports(asked: object) -> list[tuple[int, Transport]]:
             raise ValueError(f"{text}: a matrix is about TCP, UDP and SCTP ports, as 80/tcp")
         found[port.number, Transport(port.protocol)] = None
     return list(found)
+
+
+def _check_namespaces(snapshot: Snapshot, asked: Sequence[str] | None) -> None:
+    """Raises ApiError for a namespace that does not exist: the matrix would be silent about it."""
+    known = sorted(obj["metadata"]["name"] for obj in snapshot.all("Namespace"))
+    for name in asked or ():
+        if name not in known:
+            raise ApiError(404, "NotFound", f"no namespace {name!r}; there are {', '.join(known)}")
 
 
 def _primary(state: ClusterState) -> int:

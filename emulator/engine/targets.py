@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from ipaddress import ip_address
 
 from emulator.cluster.model import ClusterState, Pod, Service, ServicePort
@@ -188,7 +189,24 @@ class Directory:
             raise UnknownPlaceError(
                 f"no running pod {place}; did you mean svc/{place.name}, or the name //{place.name}?"
             )
-        raise UnknownPlaceError(f"no running pod {place}; `mininetes get pods -A` lists them")
+        raise UnknownPlaceError(f"no running pod {place}; {self._meant_pod(place)}")
+
+    def _meant_pod(self, place: Place) -> str:
+        """Of the same name elsewhere, or nearly so called; else how to find it."""
+        pods = (_pod_place(pod) for pod in self.state.pods)
+        known = (*self._workload_places(), *pods, *self._service_places())
+        return _nearest(place, known) or "`mininetes get pods -A` lists them"
+
+    def _workload_places(self) -> Iterator[str]:
+        """`deploy/shop/web`, ...; ReplicaSets are not named so."""
+        for text in self.workload_pods:
+            kind, namespace, name = text.split("/")
+            for short in (short for short, word in _WORKLOADS.items() if word == kind):
+                yield str(Place(short, name, namespace))
+
+    def _service_places(self) -> Iterator[str]:
+        for one in (*self.state.services, *self.headless):
+            yield str(Place(PlaceKind.SERVICE, one.ref.name, one.ref.namespace))
 
     def _is_service(self, place: Place) -> bool:
         """Is a Service called so? People write its bare name, as they do inside pods."""
@@ -199,9 +217,9 @@ class Directory:
     def _workload(self, place: Place) -> Pod:
         names = self.workload_pods.get(f"{_WORKLOADS[place.kind]}/{place.namespace}/{place.name}")
         if names is None:
-            raise UnknownPlaceError(
-                f"no {place}; `mininetes get {place.kind} -n {place.namespace}` lists them"
-            )
+            known = [text for text in self._workload_places() if text.startswith(place.kind)]
+            hint = _nearest(place, known) or f"`mininetes get {place.kind} -n {place.namespace}` lists them"
+            raise UnknownPlaceError(f"no {place}; {hint}")
         for pod in self.state.pods:
             if pod.ref.namespace == place.namespace and pod.ref.name in names and not pod.terminating:
                 return pod
@@ -217,7 +235,8 @@ class Directory:
             raise UnknownPlaceError(
                 f"{place} only stands for the name {alias}: it has no address; probe the name: {name}"
             )
-        raise UnknownPlaceError(f"no service {place}; `mininetes get services -A` lists them")
+        hint = _nearest(place, self._service_places()) or "`mininetes get services -A` lists them"
+        raise UnknownPlaceError(f"no service {place}; {hint}")
 
     def _node_addresses(self, name: str) -> tuple[IPAddress, ...]:
         for node in self.state.wiring.nodes:
@@ -262,6 +281,21 @@ class Directory:
             if any(address == one.ip for interface in router.interfaces for one in interface.addresses):
                 return router.place
         return None
+
+
+def _nearest(place: Place, known: Iterable[str]) -> str:
+    """`did you mean svc/shop/web?`: in another namespace, or with a letter amiss; empty if there is none."""
+    elsewhere: list[str] = []
+    here: dict[str, str] = {}
+    for text in known:
+        space, _, name = text.rpartition("/")
+        if name == place.name:
+            elsewhere.append(text)
+        elif space.rpartition("/")[2] == place.namespace:
+            here.setdefault(name, text)
+    near = [here[name] for name in get_close_matches(place.name, here, n=1, cutoff=0.65)]
+    meant = (elsewhere or near)[:3]
+    return f"did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def _claims(pod: Pod, port: int | None, protocol: str) -> bool:

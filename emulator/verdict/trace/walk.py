@@ -175,7 +175,7 @@ def _local(question: Question, atlas: Atlas, sender: Sender) -> Trace | None:
         endpoint=sender.place,
         endpoint_port=question.port,
         source_seen=str(question.destination),
-        notes=(LISTENS,),
+        notes=(LISTENS,) if question.protocol != "icmp" else (),
     )
 
 

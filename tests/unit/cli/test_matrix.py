@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from emulator.cli.sweeping import grouped
 from emulator.probes.swept import NOBODY_LISTENS
@@ -75,8 +76,14 @@ def test_a_difference_from_spec_is_marked_named_and_exit_code_1(
     assert "ops/mon   .     .!    ." in done.stdout
     assert "1 of 9 differs from spec" in done.stdout
     assert "ops/mon → shop/db:80/tcp    spec dropped, wire connected" in done.stdout
-    assert 'tests="9"' in report.read_text()
-    assert 'failures="1"' in report.read_text()
+    suites = ElementTree.fromstring(report.read_text())
+    (suite,) = suites
+    assert (suites.tag, suite.tag, suite.get("name")) == ("testsuites", "testsuite", "80/tcp")
+    assert [suite.get(one) for one in ("tests", "failures", "errors", "skipped")] == ["9", "1", "0", "0"]
+    assert all(case.tag == "testcase" and case.get("classname") == "matrix.80/tcp" for case in suite)
+    (failed,) = (case for case in suite if len(case))
+    assert failed.get("name") == "ops/mon → shop/db"
+    assert [(one.tag, one.get("message")) for one in failed] == [("failure", "spec dropped, wire connected")]
     cluster.reachability = matrix(WIRE, WIRE)
     assert invoke("matrix", "-A").exit_code == 0
 
@@ -105,6 +112,15 @@ def test_other_forms(invoke: Invoke, cluster: FakeCluster) -> None:
         "port,from,to,wire,spec",
         "80/tcp,x/a,x/a,connected,",
         "80/tcp,x/a,x/b,dropped,",
+    ]
+
+
+def test_a_traced_matrix_has_a_column_more(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.reachability = matrix({"x/a": {"x/a": "connected"}}, {"x/a": {"x/a": "connected"}})
+    cluster.reachability["ports"]["80/tcp"]["trace"] = {"x/a": {"x/a": "dropped"}}
+    assert invoke("matrix", "-A", "--trace", "-o", "csv").stdout.splitlines() == [
+        "port,from,to,wire,spec,trace",
+        "80/tcp,x/a,x/a,connected,connected,dropped",
     ]
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from emulator.cluster.model import Protocol
@@ -42,12 +44,29 @@ def test_traffic_to_a_headless_service_goes_to_an_endpoint(directory: Directory)
         ),
         ("db", "no running pod default/db; did you mean svc/db, or the name //db?"),
         ("svc/nobody", "no service svc/default/nobody; `mininetes get services -A` lists them"),
+        ("svc/signal", "no service svc/default/signal; did you mean svc/default/signals?"),
+        ("svc/shop/signals", "no service svc/shop/signals; did you mean svc/default/signals?"),
+        ("shop/web", "no running pod shop/web; did you mean default/web or svc/default/web?"),
+        ("wbe", "no running pod default/wbe; did you mean default/web?"),
+        ("nobody", "no running pod default/nobody; `mininetes get pods -A` lists them"),
     ],
 )
 def test_services_that_cannot_be_sent_to_say_why(place: str, why: str, directory: Directory) -> None:
     with pytest.raises(UnknownPlaceError) as caught:
         directory.resolve(parse_place(place), 80, "tcp")
     assert str(caught.value) == why
+
+
+def test_a_workload_of_another_namespace_is_named() -> None:
+    pods = {"ReplicaSet/shop/web-1": ("web-1-a",), "Deployment/shop/web": ("web-1-a",)}
+    found = Directory(Lab().state(), pods)
+    for place, why in (
+        ("deploy/web", "no deploy/default/web; did you mean deploy/shop/web?"),
+        ("web", "no running pod default/web; did you mean deploy/shop/web?"),
+        ("sts/web", "no sts/default/web; `mininetes get sts -n default` lists them"),
+    ):
+        with pytest.raises(UnknownPlaceError, match=re.escape(why)):
+            found.site_of(parse_place(place))
 
 
 def test_an_sctp_port_is_a_port(directory: Directory) -> None:
