@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from controllers import openflow
-from controllers.flow_monitor import METER_DELETED, Change, What
+from controllers.flow_monitor import METER_DELETED, Change, What, conditions
 from controllers.pipeline.flow import Flow, FlowProgram
 from controllers.pipeline.owner import ROUND_SHIFT, without_round
 from controllers.pipeline.tables import STAGES
 
 _NAMES = {stage.number: stage.name for stage in STAGES}
-TOLD = 20
+TOLD = 50
 """How many changes are told one by one."""
-_HEAD = struct.Struct("!HH")
+NOBODY = "nobody's"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """One flow that is again as it ought to be."""
+
+    did: str
+    """What somebody else did to it: `deleted`, `modified`, `added`."""
+    stage: str
+    owner: str
+    """Empty: nobody's, and it is gone."""
+    name: str
+    """What packets experience by it; empty where no flow of the program has its match."""
+
+    def __str__(self) -> str:
+        named = f" ({self.name})" if self.name else ""
+        return f"{self.did} in {self.stage}: {self.owner or NOBODY}{named}"
+
+    def as_json(self) -> dict[str, str]:
+        """For the engine, which tells it with `diff`."""
+        return {"did": self.did, "stage": self.stage, "owner": self.owner, "name": self.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +73,8 @@ class Suspects:
             flow for flow in program if flow.owner in owners or (flow.stage.number, flow.priority) in where
         )
 
-    def told(self, program: FlowProgram) -> Iterator[str]:
-        """Each change in words, with the owner of the flow that it was done to."""
+    def repairs(self, program: FlowProgram) -> Iterator[Repair]:
+        """What undoing them means, each with the owner of the flow that it was done to; the first `TOLD`."""
         touched = {(change.table, change.priority) for change in self.changes}
         flows = {
             (*place, conditions(openflow.match(flow.match))): flow
@@ -63,10 +83,9 @@ class Suspects:
         }
         for change in self.changes[:TOLD]:
             flow = flows.get((change.table, change.priority, conditions(change.match)))
-            whose = f"{flow.owner} ({flow.name})" if flow else _owners(change, program)
-            yield f"{change.what.name.lower()} in {_NAMES.get(change.table, change.table)}: {whose}"
-        if len(self.changes) > TOLD:
-            yield f"did to {len(self.changes) - TOLD} flows more"
+            owner, name = (str(flow.owner), flow.name) if flow else (_owners(change, program), "")
+            stage = _NAMES.get(change.table, f"table {change.table}")
+            yield Repair(change.what.name.lower(), stage, owner, name)
 
 
 def foreign(
@@ -85,17 +104,6 @@ def foreign(
     )
 
 
-def conditions(match: bytes) -> frozenset[bytes]:
-    """An encoded match as it can be compared: the order of its conditions means nothing."""
-    _, length = _HEAD.unpack_from(match)
-    found, offset = set(), _HEAD.size
-    while offset < length:
-        end = offset + 4 + match[offset + 3]
-        found.add(match[offset:end])
-        offset = end
-    return frozenset(found)
-
-
 def _owners(change: Change, program: FlowProgram) -> str:
     owners = program.owners.get(without_round(change.cookie), ())
-    return ", ".join(sorted(map(str, owners))) or "nobody's"
+    return ", ".join(sorted(map(str, owners)))

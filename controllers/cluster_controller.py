@@ -190,13 +190,18 @@ class ClusterController(app_manager.RyuApp):  # type: ignore[misc]
         for error in errors:
             log.error("%s", error)
         bridges = {
-            bridge: {"flows": outcome.flows, "added": outcome.added, "removed": outcome.removed}
+            bridge: {
+                "flows": outcome.flows,
+                "added": outcome.added,
+                "removed": outcome.removed,
+                "repaired": [repair.as_json() for repair in outcome.repaired],
+            }
             for bridge, outcome in outcomes.items()
         }
         self._post(version, bridges, errors)
         self._in_force = True
 
-    def _post(self, version: str, bridges: Mapping[str, Mapping[str, int]], errors: list[str]) -> None:
+    def _post(self, version: str, bridges: Mapping[str, Mapping[str, object]], errors: list[str]) -> None:
         processes = sorted({switch.process for switch in self._switches.values()})
         body = {"resourceVersion": version, "bridges": bridges, "errors": errors, "processes": processes}
         try:

@@ -11,7 +11,7 @@ from eventlet import Timeout
 from eventlet.event import Event
 
 from controllers import flow_monitor, openflow
-from controllers.audit import Suspects, foreign
+from controllers.audit import Repair, Suspects, foreign
 from controllers.openflow import Datapath, Message, ofp
 from controllers.pipeline.diff import Change, diff
 from controllers.pipeline.flow import Flow, FlowProgram
@@ -33,6 +33,8 @@ class Outcome:
     errors: tuple[str, ...] = ()
     changed: bool = True
     """False: there was nothing to do."""
+    repaired: tuple[Repair, ...] = ()
+    """What somebody else had done to it, and is undone."""
 
 
 @dataclass
@@ -115,10 +117,14 @@ class Switch:
             self._suspects += transaction.suspects.changes
             return Outcome(len(before or ()), errors=errors)
         self.installed = program
-        for repaired in transaction.suspects.told(program):
-            log.info("%s: put right what somebody else %s", program.bridge, repaired)
+        repaired = tuple(transaction.suspects.repairs(program))
+        for repair in repaired:
+            log.info("%s: put right what somebody else %s", program.bridge, repair)
+        more = len(transaction.suspects.changes) - len(repaired)
+        if more:
+            log.info("%s: put right what somebody else did to %d flows more", program.bridge, more)
         change = diff(before, program)
-        return Outcome(len(program), len(change.add), len(change.remove))
+        return Outcome(len(program), len(change.add), len(change.remove), repaired=repaired)
 
     def touch(self) -> None:
         """Write a flow once more as it is: Open vSwitch looks through its caches after any change."""

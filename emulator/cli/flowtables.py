@@ -10,7 +10,7 @@ from emulator.api.objects import JsonObject
 from emulator.cli import formats
 from emulator.cli.exits import ExitCode
 from emulator.cli.session import Session
-from emulator.cli.tables import render
+from emulator.cli.tables import age, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,15 @@ def show_drift(session: Session, node: str | None, heal: bool, name: str, output
     if output == "json":
         session.terminal.out(formats.to_json(found))
     else:
+        for one in found.get("repaired", ()):
+            session.terminal.out(_repaired(one))
+        for fault in found.get("cleared", ()):
+            session.terminal.out(f"cleared  {fault['name']}")
         for one in found["healed"]:
             session.terminal.out(_line(one, "healed"))
         for one in left:
-            session.terminal.out(_line(one, str(one["fault"])))
+            by = ", ".join(one.get("by", ()))
+            session.terminal.out(f"{_line(one, str(one['fault']))}{f'  by fault {by}' if by else ''}")
             for title in ("computed", "installed"):
                 if one[title]:
                     session.terminal.out(f"    {title:<10} {one[title]}")
@@ -80,11 +85,16 @@ def show_drift(session: Session, node: str | None, heal: bool, name: str, output
     return ExitCode.NOT_AS_EXPECTED if left else ExitCode.AS_EXPECTED
 
 
+def _repaired(one: JsonObject) -> str:
+    named = f" ({one['name']})" if one["name"] else ""
+    owner = one["owner"] or "nobody"
+    return f"repaired {one['node']}  {one['stage']}  {owner}{named}  {one['did']} {age(one['at'])} ago"
+
+
 def _line(one: JsonObject, word: str) -> str:
     if one.get("kind", "flow") != "flow":
-        return (
-            f"{word:<8} {one['place'].removeprefix('node/')}  {one['kind']}  {one['owner']}  {one['object']}"
-        )
+        place = str(one.get("place", one["node"])).removeprefix("node/")
+        return f"{word:<8} {place}  {one['kind']}  {one['owner'] or 'nobody'}  {one['object']}"
     named = f" ({one['name']})" if one["name"] else ""
     owner = one["owner"] or "nobody"
     return (

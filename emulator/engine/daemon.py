@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -169,16 +169,16 @@ class Engine:
         self.controller_arrived.set()
         self.pulse.beat()
         if self.network_built:
-            await asyncio.to_thread(self.network.reconnect)
+            await asyncio.to_thread(self.redial, [bridge.name for bridge in self.wiring.bridges])
 
     @property
     def has_controller(self) -> bool:
         """Whether a controller follows the changes now."""
         return self._controllers > 0
 
-    def redial(self) -> None:
-        """Have all bridges dial their controller again: each is given its whole program anew. Blocks."""
-        self.network.reconnect()
+    def redial(self, bridges: Collection[str]) -> None:
+        """Have bridges dial their controller again: each is given its whole program anew. Blocks."""
+        self.network.reconnect(bridges)
 
     def miss_controller(self) -> None:
         """It no longer follows the changes: what it said last may not hold, and will be said again."""

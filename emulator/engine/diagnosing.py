@@ -16,7 +16,7 @@ from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import Place, PlaceError, PlaceKind, Port, parse_place, parse_port
 from emulator.cluster.snapshot import Snapshot
 from emulator.engine import probing
-from emulator.engine.flowtables import FlowTables
+from emulator.engine.drifting import Drifting
 from emulator.engine.looking import Looker
 from emulator.engine.naming import resolver_of
 from emulator.engine.targets import UnknownPlaceError
@@ -71,10 +71,10 @@ class _Look:
 class Diagnoser:
     """Answers `POST /mininetes/v1/diagnose`."""
 
-    def __init__(self, engine: Engine, tracer: Tracer, tables: FlowTables) -> None:
+    def __init__(self, engine: Engine, tracer: Tracer, drifting: Drifting) -> None:
         self._engine = engine
         self._tracer = tracer
-        self._tables = tables
+        self._drifting = drifting
         self._looker = Looker(engine, tracer)
         self._comparing: Together[_Look] = Together(self._compare)
 
@@ -141,7 +141,7 @@ class Diagnoser:
     async def _compare(self, looks: Sequence[_Look]) -> None:
         """One look at all switches for all who ask meanwhile."""
         try:
-            items = (await self._tables.drift({}))["items"]
+            items = await self._drifting.forwarding()
         except ApiError:
             for look in looks:
                 look.is_answered = False

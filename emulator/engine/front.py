@@ -18,6 +18,7 @@ from emulator.engine import probing
 from emulator.engine.capturing import capture
 from emulator.engine.daemon import Engine
 from emulator.engine.diagnosing import Diagnoser
+from emulator.engine.drifting import Drifting
 from emulator.engine.entering import place_argv
 from emulator.engine.faults.injector import summary
 from emulator.engine.flowtables import FlowTables
@@ -64,7 +65,8 @@ class _Routes:
         self._sweeping = asyncio.Lock()
         self._tracer = Tracer()
         self._tables = FlowTables(engine, self._tracer)
-        self._diagnoser = Diagnoser(engine, self._tracer, self._tables)
+        self._drifting = Drifting(engine, self._tables)
+        self._diagnoser = Diagnoser(engine, self._tracer, self._drifting)
 
     @property
     def notice_controller(self) -> Any:
@@ -129,7 +131,7 @@ class _Routes:
 
     async def drift(self, request: web.Request) -> web.Response:
         """How that differs from what is computed; with `heal`, what is left once it has been put right."""
-        return web.json_response(await self._tables.drift(await _body(request)))
+        return web.json_response(await self._drifting.drift(await _body(request)))
 
     async def diagnose(self, request: web.Request) -> web.Response:
         """Why a packet fares as it does."""

@@ -76,9 +76,10 @@ class Inspecting:
         return found
 
     def drift(self, node: str | None = None, *, heal: bool = False) -> JsonObject:
-        """Flows that are missing, too many or altered; with `heal`, those left after switches were put right.
+        """What is missing, too much or altered in switches and the kernel; with `heal`, what is left of it.
 
-        The answer is `{"kind": "Drift", "items": [...], "healed": [...]}`. Raises ApiError.
+        The answer has `items` and `healed`; each says `by` which active faults, and healing clears these:
+        `cleared`. What the controller's audit has lately put right by itself is `repaired`. Raises ApiError.
         """
         answer: JsonObject = self._client.request("POST", "/mininetes/v1/drift", {"node": node, "heal": heal})
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from emulator.cluster.state import state_of
@@ -26,18 +26,18 @@ async def found(engine: Engine, node: str | None) -> tuple[KernelDrift, ...]:
     return tuple(item for item in items if node is None or node in _names(item))
 
 
-async def heal(engine: Engine, before: Iterable[KernelDrift], seconds: float) -> tuple[KernelDrift, ...]:
-    """Put everything right, at most for so long; returns what is left."""
-    await asyncio.to_thread(engine.network.mend)
+async def heal(engine: Engine, before: Collection[KernelDrift], seconds: float) -> None:
+    """Put right whatever differs where these were found, within so many seconds."""
+    await asyncio.to_thread(engine.network.mend, {item.place for item in before})
     routers = {item.place for item in before if item.kind is Kind.BGP_ROUTE}
     if routers:
+        await engine.advertising.catch_up()
         await engine.advertising.write_again(routers)
         try:
             async with asyncio.timeout(seconds):
                 await engine.pulse.until(lambda: not any(engine.advertising.missing()))
         except TimeoutError:
             pass
-    return await found(engine, None)
 
 
 def _names(item: KernelDrift) -> tuple[str, ...]:

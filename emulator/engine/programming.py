@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from emulator.api.lifecycle import timestamp
+from emulator.api.objects import JsonObject
 from emulator.engine.pulse import Pulse
+
+REPAIRS_KEPT = 100
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +25,24 @@ class BridgeProgram:
     flows: int
     added: int
     removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A flow that somebody else had changed, and that the controller has put right by itself."""
+
+    bridge: str
+    at: datetime
+    did: str
+    """What was done to it: `deleted`, `modified`, `added`."""
+    stage: str
+    owner: str
+    name: str
+
+    def as_json(self) -> JsonObject:
+        """For `diff -o json`."""
+        words = {"did": self.did, "stage": self.stage, "owner": self.owner, "name": self.name}
+        return {"bridge": self.bridge, "at": timestamp(self.at), **words}
 
 
 class Programming:
@@ -37,6 +61,7 @@ class Programming:
         self.errors: tuple[str, ...] = ()
         self.processes: frozenset[int] = frozenset()
         """The switch processes that have confirmed it; one that died has taken its flows along."""
+        self._repairs: deque[Repaired] = deque(maxlen=REPAIRS_KEPT)
 
     def acknowledge(self, body: Mapping[str, Any]) -> None:
         """Take the controller's word: the body of `POST /mininetes/v1/programmed`.
@@ -47,11 +72,18 @@ class Programming:
             name: BridgeProgram(int(b["flows"]), int(b.get("added", 0)), int(b.get("removed", 0)))
             for name, b in body["bridges"].items()
         }
+        now = datetime.now(UTC)
+        repairs = [
+            Repaired(name, now, *(str(one[word]) for word in ("did", "stage", "owner", "name")))
+            for name, b in body["bridges"].items()
+            for one in b.get("repaired", ())
+        ]
         self.resource_version = int(body["resourceVersion"])
         self.acknowledged += 1
         self.bridges.update(bridges)
         self.errors = tuple(str(error) for error in body.get("errors", ()))
         self.processes = frozenset(int(process) for process in body.get("processes", ()))
+        self._repairs += repairs
         log.info(
             "programmed up to %d: %d flows on %d bridges",
             self.resource_version,
@@ -64,6 +96,11 @@ class Programming:
         """The controller is gone: what it said counts no longer."""
         self.resource_version = 0
         self._pulse.beat()
+
+    def repairs(self, seconds: float) -> list[Repaired]:
+        """What the controller has put right by itself in the last so many seconds, the oldest first."""
+        since = datetime.now(UTC) - timedelta(seconds=seconds)
+        return [one for one in self._repairs if one.at >= since]
 
     @property
     def flows(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
@@ -182,10 +182,10 @@ class Network:
             self._plumber.set_detours({netns_name(f"node/{node.name}"): () for node in self._wiring.nodes})
         self.attach(pods)
 
-    def reconnect(self) -> None:
-        """Make all bridges dial their controller now, because it died and listens again."""
+    def reconnect(self, bridges: Collection[str]) -> None:
+        """Make these bridges dial their controller now."""
         with self._lock:
-            self._switchboard.reconnect()
+            self._switchboard.reconnect(bridges)
 
     def switch_process(self) -> int | None:
         """The id of the ovs-vswitchd that runs; None while none does. Does not block."""
@@ -201,15 +201,18 @@ class Network:
         with self._lock:
             return self._differences()
 
-    def mend(self) -> tuple[Difference, ...]:
-        """Put everything right that differs; returns what is left, because something changes it again."""
+    def mend(self, places: Collection[str]) -> tuple[Difference, ...]:
+        """Put right what differs at these places; returns what is left, because something changes it."""
         with self._lock:
-            left = self._differences()
+            left = self._differences_at(places)
             for _ in range(_MENDINGS):
                 if left:
                     self._mend(left)
-                    left = self._differences()
+                    left = self._differences_at(places)
             return left
+
+    def _differences_at(self, places: Collection[str]) -> tuple[Difference, ...]:
+        return tuple(one for one in self._differences() if one.subject.place in places)
 
     def _differences(self) -> tuple[Difference, ...]:
         plan = self.net.plan()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,14 +120,17 @@ class Switchboard:
             with Ovsdb(self._socket) as database:
                 database.change([_set_qos(name, ["set", []]) for name in interfaces])
 
-    def reconnect(self) -> None:
-        """Make all bridges dial their controller now.
+    def reconnect(self, bridges: Collection[str]) -> None:
+        """Make these bridges dial their controller now.
 
         Open vSwitch would wait up to eight seconds, whatever `max_backoff` says; a target that is written
         differently makes it start afresh. Which bridges are connected it tells only every five seconds.
         """
         with Ovsdb(self._socket) as database:
-            database.change([_respelled(row) for row in database.select("Controller", ["_uuid", "target"])])
+            rows = database.select("Bridge", ["name", "controller"])
+            meant = [row["controller"] for row in rows if row["name"] in bridges]
+            controllers = database.select("Controller", ["_uuid", "target"])
+            database.change([_respelled(row) for row in controllers if row["_uuid"] in meant])
 
     def _close(self, database: Ovsdb, ports: Sequence[PortState]) -> None:
         if ports:

@@ -27,6 +27,11 @@ $ mininetes fault clear node-down
 the controller, the engine or Open vSwitch died meanwhile. Faults of a row that says *over at once* need no
 clearing: what was killed comes back by itself. What is chosen at random follows `seed`, which is printed.
 
+`mininetes diff` names the fault that made a difference, beside it. `mininetes diff --heal` puts right what
+differs, whoever made it so, and clears the faults whose doing that was, as `fault clear` would. Faults that
+leave tables, links and routes as they ought to be, such as `conntrack-full`, `link-impaired` or `dns-down`,
+make no difference, and stay until they are cleared.
+
 In a scenario: `fault: {kind: node-down, node: worker-2}` and `clear: node-down`. In Python:
 `cluster.inject("node-down", node="worker-2")` and `cluster.clear("node-down")`.
 """

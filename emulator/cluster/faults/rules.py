@@ -27,8 +27,8 @@ RULES: tuple[FaultKind, ...] = (
         "flows-altered",
         "Let flows of a node, chosen at random, drop what they match, behind the controller's back.",
         "mininetes diff names each with its owner. The controller's audit, which puts right what anybody "
-        "else alters at once, bears with these: they stay so until fault clear, also when the controller or "
-        "Open vSwitch comes anew.",
+        "else alters at once, bears with these: they stay so until fault clear or diff --heal, also when the "
+        "controller or Open vSwitch comes anew.",
         (_NODE, _COUNT, SEED),
     ),
 )

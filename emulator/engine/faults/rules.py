@@ -95,7 +95,7 @@ class FlowsTouched(Handler):
         if not engine.has_controller or await self._are_there(fault):
             return
         said = engine.programming.acknowledged
-        await asyncio.to_thread(engine.redial)
+        await asyncio.to_thread(engine.redial, (fault.memo["bridge"],))
         try:
             async with asyncio.timeout(PATIENCE):
                 while not await self._are_there(fault):

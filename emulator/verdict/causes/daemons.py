@@ -84,18 +84,19 @@ def proxy_stale(evidence: Evidence) -> Cause | None:
                 f"Node/{name}",
                 said,
                 f"{PROXY_STALE.remedy}: mininetes fault clear, where it is stopped on purpose",
-                f"mininetes diff --node {name}",
+                f"mininetes diff {name}",
             )
     return None
 
 
 def controller_down(evidence: Evidence) -> Cause | None:
     """Nobody computes flows, and those that are there are not what they should be."""
-    if evidence.sights.controller_follows or not evidence.drift or not path.fails(evidence):
+    flows = [item for item in evidence.drift if item.get("kind", "flow") == "flow"]
+    if evidence.sights.controller_follows or not flows or not path.fails(evidence):
         return None
     if evidence.sights.is_current and not evidence.supposed:
         return None  # it did all that there is to do before it went: somebody else has changed the flows
-    said = f"no controller is connected, and {len(evidence.drift)} flows are not as the objects ask"
+    said = f"no controller is connected, and {len(flows)} flows are not as the objects ask"
     fix = f"{CONTROLLER_DOWN.remedy}: mininetes fault clear, where it is stopped on purpose"
     return Cause(CONTROLLER_DOWN, "Controller/openflow", said, fix, "mininetes diff")
 
@@ -121,4 +122,5 @@ def stale_connection(evidence: Evidence) -> Cause | None:
 
 
 def _of_services(evidence: Evidence) -> Iterator[JsonObject]:
-    return (item for item in evidence.drift if str(item.get("owner", "")).startswith("Service/"))
+    flows = (item for item in evidence.drift if item.get("kind", "flow") == "flow")
+    return (item for item in flows if str(item.get("owner", "")).startswith("Service/"))

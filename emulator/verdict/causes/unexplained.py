@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from emulator.api.objects import JsonObject
 from emulator.cluster.outcome import Outcome
 from emulator.verdict.diagnose.diagnosis import Cause, Code
 from emulator.verdict.diagnose.evidence import Evidence
 
 DRIFTED = Code(
     "flows-differ",
-    "A switch on the way does not hold the flows that the controller computed for it",
-    "let the controller put them right: mininetes diff --heal",
+    "What a switch or the kernel holds on the way is not what was computed or planned",
+    "have it put right: mininetes diff --heal",
 )
 TABLES = Code(
     "tables-against-manifests",
@@ -22,10 +26,32 @@ PACKETS = Code(
     "look at links, routes and processes on the way: capture at both ends and compare",
 )
 CODES = (DRIFTED, TABLES, PACKETS)
+THINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "flow": "a flow",
+        "meter": "a meter",
+        "group": "a group",
+        "link": "an interface",
+        "mtu": "an MTU",
+        "mac": "a MAC address",
+        "port": "a port of Open vSwitch",
+        "address": "an address",
+        "route": "a route",
+        "rule": "a routing rule",
+        "neighbour": "a neighbour entry",
+        "tunnel": "a VXLAN forwarding entry",
+        "sysctl": "a sysctl",
+        "bgp-route": "a route learned over BGP",
+    }
+)
+"""The kinds of `diff`, as a sentence has them."""
+_FAULTS: Mapping[str, str] = MappingProxyType(
+    {"missing": "missing", "extra": "there and nobody's", "altered": "altered"}
+)
 
 
 def drifted(evidence: Evidence) -> Cause | None:
-    """Flows differ on the way of the packet, and something does not fit."""
+    """Something differs on the way of the packet, and something does not fit."""
     if not evidence.answers.difference:
         return None
     items = [item for item in evidence.drift if item.get("node") in _on_the_way(evidence)]
@@ -33,13 +59,22 @@ def drifted(evidence: Evidence) -> Cause | None:
         return None
     node = str(items[0]["node"])
     here = [item for item in items if item["node"] == node]
-    told = f"{here[0]['fault']} in {here[0].get('stage') or 'its tables'}"
-    more = f" (and {len(here) - 1} more)" if len(here) > 1 else ""
-    owner = f", of {here[0]['owner']}" if here[0].get("owner") else ""
     kind = "Node" if any(node == one.name for one in evidence.state.wiring.nodes) else "Router"
     name = node.removeprefix("router/")
-    sentence = f"{node}: a flow is {told}{owner}{more}"
+    more = f" (and {len(here) - 1} more)" if len(here) > 1 else ""
+    sentence = f"{node}: {_differs(here[0])}{more}"
     return Cause(DRIFTED, f"{kind}/{name}", sentence, "mininetes diff --heal", f"mininetes diff {name}")
+
+
+def _differs(item: JsonObject) -> str:
+    """What differs, where and of whom: `a flow is missing in SNAT, of Node/worker-1`."""
+    kind = str(item.get("kind", "flow"))
+    where = str(item.get("place", "")).removeprefix("node/")
+    of_whom = f" of {where}" if where not in ("", item["node"]) else ""
+    which = f" ({item['object']})" if item.get("object") else ""
+    stage = f" in {item['stage']}" if item.get("stage") else ""
+    owner = f", of {item['owner']}" if item.get("owner") and not of_whom else ""
+    return f"{THINGS.get(kind, kind)}{of_whom}{which} is {_FAULTS[item['fault']]}{stage}{owner}"
 
 
 def _on_the_way(evidence: Evidence) -> set[str]:

@@ -15,6 +15,7 @@ from tests.system.oracles.addresses import cluster_ip
 from tests.system.oracles.objects import HTTP, UDP, pod
 from tests.system.processes import PATIENCE, kill_and_await
 from tests.system.reachability import FAMILIES, assert_everything_passes, closed_ways, shop
+from tests.system.tampering import ofctl
 
 pytestmark = pytest.mark.cluster(topology="three-node")
 
@@ -187,6 +188,46 @@ def test_flows_altered(whole: Cluster) -> None:
     assert 1 <= len(altered) <= 6, "a flow that drops anyway may be chosen"
     assert {one["node"] for one in altered} == {"worker-1"}
     whole.clear()
+
+
+def test_diff_names_the_faults_and_healing_clears_them(whole: Cluster) -> None:
+    """What somebody else did is healed beside them; a fault that makes no difference stays."""
+    inject = whole.inject
+    made = {
+        ("mtu", "worker-1"): inject("link-mtu", link="worker-1,fabric", mtu=1300),
+        ("mtu", "router/fabric"): inject("link-mtu", link="worker-1,fabric", mtu=1300),
+        ("tunnel", "worker-3"): inject("wrong-vtep", node="worker-3", peer="worker-1"),
+        ("link", "router/nat"): inject("nat-gateway-down"),
+        ("flow", "router/fabric"): inject("vpc-route-removed", router="fabric"),
+        ("flow", "worker-1"): inject("flows-altered", node="worker-1", count=20, seed=3),
+        ("meter", "worker-2"): None,
+        ("group", "worker-2"): None,
+    }
+    inject("conntrack-full", node="worker-2", left=1000)
+    ofctl(whole, "mod-meter", "n2", "meter=1,pktps,band=type=drop,rate=9")
+    ofctl(whole, "add-group", "n2", "group_id=5,type=all,bucket=actions=output:1")
+    found = whole.drift()["items"]
+    assert {(one["kind"], one["node"]) for one in found} >= made.keys()
+    assert not [one for one in found if one["kind"] in ("flow", "link", "tunnel", "mtu") and not one["by"]]
+    for (kind, node), fault in made.items():
+        names = {name for one in found if (one["kind"], one["node"]) == (kind, node) for name in one["by"]}
+        assert fault is None or fault["name"] in names
+        assert fault or not names
+    done = whole.drift("worker-2", heal=True)
+    assert (done["items"], done["cleared"]) == ([], [])
+    assert {(one["kind"], one["fault"]) for one in done["healed"]} == {
+        ("meter", "altered"),
+        ("group", "extra"),
+    }
+    inject("controller-down")
+    deleted = inject("flows-deleted", node="worker-3", count=2, seed=1)
+    by = [one["by"] for one in whole.drift("worker-3")["items"] if one["kind"] == "flow"]
+    assert by == [["controller-down-1", deleted["name"]]] * 2
+    done = whole.drift(heal=True)
+    assert done["items"] == []
+    assert len(done["cleared"]) == 8
+    assert [fault["name"] for fault in whole.faults()] == ["conntrack-full-1"]
+    assert closed_ways(whole) == []
 
 
 def test_a_controller_that_is_down_leaves_traffic_alone(whole: Cluster) -> None:

@@ -238,3 +238,44 @@ def test_diff_heals(invoke: Invoke, cluster: FakeCluster) -> None:
     assert told.exit_code == 0
     assert cluster.calls == [("drift", None, True)]
     assert told.stdout.startswith("healed   worker-1")
+
+
+BESIDE = {
+    "node": "worker-1",
+    "bridge": "n1",
+    "kind": "meter",
+    "fault": "extra",
+    "object": "meter 9",
+    "computed": "",
+    "installed": "pktps: type=drop rate=9",
+    "owner": "",
+    "name": "",
+    "by": [],
+}
+
+
+def test_diff_names_the_faults_that_did_it(invoke: Invoke, cluster: FakeCluster) -> None:
+    cluster.drifted = {
+        "items": [{**DRIFT, "by": ["flows-altered-1", "controller-down-1"]}, BESIDE],
+        "healed": [],
+    }
+    told = invoke("diff").stdout.splitlines()
+    assert told[0].endswith("priority 200  tcp  by fault flows-altered-1, controller-down-1")
+    assert told[3:] == ["extra    worker-1  meter  nobody  meter 9", "    installed  pktps: type=drop rate=9"]
+    cluster.drifted = {"items": [], "healed": [DRIFT, BESIDE], "cleared": [{"name": "flows-altered-1"}]}
+    told = invoke("diff", "--heal").stdout.splitlines()
+    assert told[0] == "cleared  flows-altered-1"
+    assert told[2] == "healed   worker-1  meter  nobody  meter 9"
+
+
+def test_diff_tells_what_the_controller_put_right_by_itself(invoke: Invoke, cluster: FakeCluster) -> None:
+    words = {"stage": "SNAT", "owner": "Node/worker-1", "name": "as-the-node"}
+    one = {"node": "worker-1", "bridge": "n1", "at": "2026-11-29T07:00:00Z", "did": "deleted", **words}
+    strange = {**one, "did": "added", "owner": "", "name": ""}
+    cluster.drifted = {"items": [], "healed": [], "cleared": [], "repaired": [one, strange]}
+    told = invoke("diff")
+    assert told.exit_code == 0
+    first, second, last = told.stdout.splitlines()
+    assert first.startswith("repaired worker-1  SNAT  Node/worker-1 (as-the-node)  deleted ")
+    assert second.startswith("repaired worker-1  SNAT  nobody  added ")
+    assert last.startswith("all switches hold")

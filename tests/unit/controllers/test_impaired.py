@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from controllers.pipeline.compile import compile_cluster
+from controllers.pipeline.diff import diff
 from controllers.pipeline.impaired import ImpairedCompiler
 from controllers.pipeline.stale import frontends
 from emulator.cluster.faults.effects import proxied_objects
@@ -110,3 +111,24 @@ def test_a_removed_route_is_missing_in_its_table_only() -> None:
     }
     assert compiler.compile(ill, state_of(ill)) == after
     assert compiler.compile(well, state_of(well)) == before
+
+
+def test_altered_flows_drop_and_nothing_else_changes() -> None:
+    well = compile_cluster(state_of(snapshot(NEW)))
+    chosen = next(flow for flow in well["n1"] if flow.owner.kind == "Service" and flow.actions)
+    keys = [[chosen.stage.number, chosen.priority, str(chosen.match)], [1, 2, "no such flow"]]
+    suffering = snapshot(NEW, fault("flows-altered", {"bridge": "n1", "keys": keys}))
+    found = ImpairedCompiler().compile(suffering, state_of(suffering))
+    change = diff(well["n1"], found["n1"])
+    assert (change.add, change.modify, change.remove) == ((), (replace(chosen, actions=()),), ())
+    assert {bridge for bridge in well if well[bridge] != found[bridge]} == {"n1"}
+
+
+def test_a_flow_may_be_altered_that_a_stopped_proxy_keeps() -> None:
+    flow = next(
+        f for f in compile_cluster(state_of(snapshot(OLD)))["n1"] if f.owner.name == "old" and f.actions
+    )
+    memo = {"bridge": "n1", "keys": [[flow.stage.number, flow.priority, str(flow.match)]]}
+    stopped = fault("kube-proxy-stopped", {"objects": proxied_objects(snapshot(OLD))}, node="worker-1")
+    both = snapshot([], stopped, fault("flows-altered", memo))
+    assert ImpairedCompiler().compile(both, state_of(both))["n1"].flows[flow.key].actions == ()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from emulator.engine.programming import Programming
+from emulator.engine.programming import REPAIRS_KEPT, Programming
 from emulator.engine.pulse import Pulse
 
 
@@ -34,3 +34,19 @@ def test_errors_are_those_of_the_last_acknowledgement() -> None:
     assert programming.errors == ("n1: bad match",)
     programming.acknowledge({"resourceVersion": "2", "bridges": {}})
     assert programming.errors == ()
+
+
+def test_what_was_repaired_is_kept_for_a_while() -> None:
+    programming = Programming(Pulse())
+    one = {"did": "deleted", "stage": "SNAT", "owner": "Node/worker-1", "name": "as-the-node"}
+    for version in range(REPAIRS_KEPT):
+        bridge = {"flows": 3, "repaired": [one, one]}
+        programming.acknowledge(
+            {"resourceVersion": str(version), "bridges": {"n1": bridge, "n2": {"flows": 1}}}
+        )
+    told = [repaired.as_json() for repaired in programming.repairs(60)]
+    assert len(told) == REPAIRS_KEPT
+    assert {**told[0], "at": ""} == {"bridge": "n1", "at": "", **one}
+    assert programming.repairs(-1) == []
+    with pytest.raises(KeyError):
+        programming.acknowledge({"resourceVersion": "1", "bridges": {"n1": {"flows": 1, "repaired": [{}]}}})

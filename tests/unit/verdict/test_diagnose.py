@@ -9,8 +9,10 @@ from emulator.cluster.outcome import Outcome
 from emulator.cluster.places import parse_place
 from emulator.cluster.snapshot import Snapshot
 from emulator.cluster.wiring import Mode, Wiring
+from emulator.network.kernel.facts import Kind as Drifted
 from emulator.oracle.answer import Answer, Code, Reason
 from emulator.verdict.causes.order import CODES, FINDERS
+from emulator.verdict.causes.unexplained import THINGS, drifted
 from emulator.verdict.diagnose.change import change
 from emulator.verdict.diagnose.diagnosis import Cause, diagnose
 from emulator.verdict.diagnose.diagnosis import Code as Kind
@@ -94,3 +96,54 @@ def test_every_code_is_there_once() -> None:
     names = [code.name for code in CODES]
     assert len(names) == len(set(names))
     assert all(code.meaning and code.remedy and not code.meaning.endswith(".") for code in CODES)
+
+
+ITEMS = {
+    "a flow is missing in SNAT, of Node/web": {"kind": "flow", "fault": "missing", "stage": "SNAT"},
+    "a meter (meter 3) is altered, of Node/web": {"kind": "meter", "fault": "altered", "object": "meter 3"},
+    "a group (group 5) is there and nobody's": {"kind": "group", "object": "group 5", "owner": ""},
+    "an interface of shop/web (eth0) is altered": {"fault": "altered", "kind": "link", "object": "eth0"},
+    "a route (default (IPv6)) is missing, of Node/web": {
+        "kind": "route",
+        "fault": "missing",
+        "object": "default (IPv6)",
+        "place": "node/shop/web",
+    },
+    "an address of shop/web (eth0 10.0.0.1/32) is there and nobody's": {
+        "kind": "address",
+        "object": "eth0 10.0.0.1/32",
+    },
+    "a sysctl of shop/web (net/ipv4/ip_forward) is altered": {
+        "kind": "sysctl",
+        "fault": "altered",
+        "object": "net/ipv4/ip_forward",
+    },
+    "a VXLAN forwarding entry of shop/web (n1-tun 02) is altered": {
+        "kind": "tunnel",
+        "fault": "altered",
+        "object": "n1-tun 02",
+    },
+    "a route learned over BGP of shop/web (192.0.2.0/26) is missing": {
+        "kind": "bgp-route",
+        "fault": "missing",
+        "object": "192.0.2.0/26",
+    },
+}
+
+
+@pytest.mark.parametrize(("said", "item"), ITEMS.items(), ids=[item["kind"] for item in ITEMS.values()])
+def test_drift_is_told_by_its_kind(said: str, item: dict[str, str]) -> None:
+    placed = {} if item["kind"] in ("flow", "meter", "group") else {"place": "shop/web"}
+    whole = {"node": "shop/web", "fault": "extra", "owner": "Node/web", **placed, **item}
+    if placed and "place" not in item:
+        whole |= {"node": "worker-1"}
+    told = [whole, {**whole, "node": "worker-2"}, whole]
+    seen = evidence(answers(spec(CONNECTED), CONNECTED, DROPPED), source=whole["node"], drift=tuple(told))
+    found = drifted(seen)
+    assert found is not None
+    assert found.sentence == f"{whole['node']}: {said} (and 1 more)"
+    assert found.code.name == "flows-differ"
+
+
+def test_every_kind_of_drift_has_a_word() -> None:
+    assert set(THINGS) == {"flow", "meter", "group", *(kind.value for kind in Drifted)}
