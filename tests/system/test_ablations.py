@@ -85,12 +85,10 @@ def objects() -> Iterator[Object]:
         yield served
     everywhere = {"selector": {"app": "served"}}
     for family in (4, 6):
-        for found in services(family):
-            if found["spec"]["selector"]["app"] == "web":
-                found["spec"].update(everywhere)
-            if found["metadata"]["name"].startswith("local-v"):
-                found["spec"]["externalIPs"] = [test_outward.vip(test_outward.LOCAL, family, 2)]
-            yield found
+        found = {one["metadata"]["name"].partition("-v")[0]: one for one in services(family)}
+        found["web"]["spec"].update(everywhere)
+        found["local"]["spec"]["externalIPs"] = [test_outward.vip(test_outward.LOCAL, family, 2)]
+        yield from (found[name] for name in ("web", "solo", "far", "local"))
         yield service("plain", "served", family=family)
         yield service("sticky", "served", family=family, sessionAffinity="ClientIP")
         yield from test_sctp.services(family)[:1]
