@@ -244,7 +244,8 @@ def test_what_pods_may_send_by_peer_network_and_port(playground: Playground) -> 
         f"action: Accept, to: [{{networks: [{given['ya4']}/32, {given['xb4']}/32]}}]",
         "action: Deny, to: [{networks: [0.0.0.0/0]}]",
     )
-    playground.put(rules("sends", "Admin", 0, egress=narrow))
+    playground.put(rules("narrow", "Baseline", 0, egress=narrow))
+    playground.delete("", "sends")
     some = {way for way in expected(["x/* -> y/a x/b"]) if way[2] == 4}
     every = {way for way in expected(()) if way[2] == 6}
     assert_ways(playground, dict.fromkeys(PROTOCOLS, some | every), ["udp"])
@@ -259,9 +260,10 @@ def test_nodes_and_hosts_outside_as_peers(playground: Playground) -> None:
         f"action: Accept, {first}, protocols: [{port('tcp', 'number: 80')}, {port('sctp', 'number: 80')}]",
         f"action: Pass, {linux}, protocols: [{port('udp', 'number: 81')}]",
         f"action: Deny, {linux}",
-        "action: Deny, to: [{networks: [198.51.100.80/32, '2001:db8:198:51:100::80/128']}]",
     )
+    server = "to: [{networks: [198.51.100.80/32, '2001:db8:198:51:100::80/128']}]"
     playground.put(rules("nodes", "Admin", 75, egress=egress))
+    playground.put(rules("outside", "Baseline", 75, egress=[f"action: Deny, {server}"]))
     nodes, outside = [f"node/worker-{n}" for n in (1, 2, 3)], ["ext/client", "ext/server"]
     open_ = {
         "80/tcp": {"node/worker-1", "ext/client"},
