@@ -16,6 +16,8 @@ from emulator.cli.terminal import Terminal
 from emulator.cluster.places import parse_place
 
 _MOST_DRIFT = 3
+_DEFAULT = "default"
+"""The cluster that commands mean by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def ask(session: Session, question: Question) -> int:
         case "yaml":
             session.terminal.out(formats.to_yaml(found))
         case _:
-            for line in lines(found, session.terminal):
+            for line in lines(found, session.terminal, question.name):
                 session.terminal.out(line)
     return verdict(found, question.expect)
 
@@ -81,7 +83,7 @@ def verdict(found: JsonObject, wanted: str | None) -> int:
     return ExitCode.AS_EXPECTED if fine and agrees and served else ExitCode.NOT_AS_EXPECTED
 
 
-def lines(found: JsonObject, terminal: Terminal) -> Iterator[str]:
+def lines(found: JsonObject, terminal: Terminal, cluster: str) -> Iterator[str]:
     """For people: who asks, the answers, the cause and the fix."""
     port = f":{found['port']}" if found["port"] and found["port"] != "icmp" else ""
     at = f" ({found['address']})" if found["address"] and found["address"] != found["to"] else ""
@@ -98,21 +100,30 @@ def lines(found: JsonObject, terminal: Terminal) -> Iterator[str]:
         yield f"As the manifests say: {found['outcome']}{': ' + why if why and not cause else ''}"
     if cause:
         for number, one in enumerate(found["causes"]):
-            yield from _cause(one, "and then" if number else "cause", terminal)
+            yield from _cause(one, "and then" if number else "cause", terminal, cluster)
     elif found["change"]:
         yield f"{'change':<11} {found['change']}"
     elif found.get("refusal"):
         yield f"{'note':<11} {found['refusal']}"
 
 
-def _cause(cause: JsonObject, word: str, terminal: Terminal) -> Iterator[str]:
+def _cause(cause: JsonObject, word: str, terminal: Terminal, cluster: str) -> Iterator[str]:
     yield f"{word:<11} {terminal.style(cause['code'], 'bad')}   {cause['object']}"
     yield f"{'':<11} {cause['sentence']}"
     if cause.get("see"):
-        yield f"{'see':<11} {cause['see']}"
-    first, *rest = cause["fix"].splitlines()
+        yield f"{'see':<11} {_meant(cause['see'], cluster)}"
+    command = cause.get("command")
+    first, *rest = (_meant(line, cluster) if line == command else line for line in cause["fix"].splitlines())
     yield f"{'fix':<11} {first}"
     yield from (f"{'':<11} {line}" for line in rest)
+
+
+def _meant(command: str, cluster: str) -> str:
+    """The command for the cluster of that name; what follows `--` is another program's."""
+    if cluster == _DEFAULT:
+        return command
+    own, dashes, others = command.partition(" -- ")
+    return f"{own} --name {cluster}{dashes}{others}"
 
 
 def _lookups(found: JsonObject) -> Iterator[tuple[str, str, str]]:

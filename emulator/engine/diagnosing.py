@@ -30,6 +30,7 @@ from emulator.probes.netns import inside
 from emulator.probes.request import RequestError
 from emulator.verdict.causes.mended import mended, own_address
 from emulator.verdict.causes.order import FINDERS, RECOGNISED, met
+from emulator.verdict.causes.remedies import with_command
 from emulator.verdict.diagnose.change import change
 from emulator.verdict.diagnose.diagnosis import Cause, Diagnosis, diagnose, first
 from emulator.verdict.diagnose.evidence import Answers, Asked, Evidence, Naming
@@ -97,7 +98,8 @@ class Diagnoser:
             if latest is not None and any(one.same(latest) for one in causes):
                 break
             causes += [latest] if latest is not None else []
-        return tuple(sorted(causes, key=lambda cause: met(cause, found.evidence)))
+        ordered = sorted(causes, key=lambda cause: met(cause, found.evidence))
+        return tuple(with_command(cause, found.evidence) for cause in ordered)
 
     async def _suppose(self, evidence: Evidence, chart: probing.Map) -> Evidence:
         """With what the objects say now, and what there is to see on the way that packets would take."""

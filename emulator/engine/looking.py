@@ -66,6 +66,7 @@ class Looker:
             zones=seen.zones,
             speakers=seen.speakers,
             silent_proxies=seen.silent_proxies,
+            faults=self._engine.faults.active,
             controller_follows=self._engine.has_controller,
             is_current=self._is_current(evidence),
             sizes=await sizes,

@@ -74,7 +74,7 @@ def no_route(evidence: Evidence) -> Cause | None:
         return None
     said = f"{evidence.source}: {way.refusal}"
     see = f"mininetes exec {evidence.source} -- ip route"
-    return Cause(NO_ROUTE, _object(evidence), said, f"{NO_ROUTE.remedy}: mininetes diff --heal", see)
+    return Cause(NO_ROUTE, _object(evidence), said, NO_ROUTE.remedy, see)
 
 
 def route_missing(evidence: Evidence) -> Cause | None:

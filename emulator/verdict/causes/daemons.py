@@ -59,7 +59,7 @@ def conntrack_full(evidence: Evidence) -> Cause | None:
                 CONNTRACK_FULL,
                 f"{kind.title()}/{name}",
                 said,
-                f"{CONNTRACK_FULL.remedy}: mininetes fault clear, where the limit is there on purpose",
+                CONNTRACK_FULL.remedy,
                 "echo 'sh ovs-appctl dpctl/ct-get-limits' | mininetes shell",
             )
     return None
@@ -83,7 +83,7 @@ def proxy_stale(evidence: Evidence) -> Cause | None:
                 PROXY_STALE,
                 f"Node/{name}",
                 said,
-                f"{PROXY_STALE.remedy}: mininetes fault clear, where it is stopped on purpose",
+                PROXY_STALE.remedy,
                 f"mininetes diff {name}",
             )
     return None
@@ -97,8 +97,7 @@ def controller_down(evidence: Evidence) -> Cause | None:
     if evidence.sights.is_current and not evidence.supposed:
         return None  # it did all that there is to do before it went: somebody else has changed the flows
     said = f"no controller is connected, and {len(flows)} flows are not as the objects ask"
-    fix = f"{CONTROLLER_DOWN.remedy}: mininetes fault clear, where it is stopped on purpose"
-    return Cause(CONTROLLER_DOWN, "Controller/openflow", said, fix, "mininetes diff")
+    return Cause(CONTROLLER_DOWN, "Controller/openflow", said, CONTROLLER_DOWN.remedy, "mininetes diff")
 
 
 def stale_connection(evidence: Evidence) -> Cause | None:
@@ -116,8 +115,9 @@ def stale_connection(evidence: Evidence) -> Cause | None:
         STALE_CONNECTION,
         owner,
         said,
-        f'echo "sh {flush}" | mininetes shell',
+        STALE_CONNECTION.remedy,
         "echo 'sh ovs-appctl dpctl/dump-conntrack' | mininetes shell",
+        f'echo "sh {flush}" | mininetes shell',
     )
 
 

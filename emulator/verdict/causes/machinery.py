@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from emulator.cluster.bird import session
 from emulator.cluster.impairments import words
 from emulator.cluster.pods import condition
 from emulator.cluster.wiring import BridgeRole
@@ -77,7 +78,6 @@ CODES = (
 )
 
 _GATEWAYS = {BridgeRole.NAT: NAT_DOWN, BridgeRole.INTERNET: INTERNET_DOWN}
-_DEFAULT = "mininetes fault clear, where it is down on purpose"
 
 
 def node_down(evidence: Evidence) -> Cause | None:
@@ -96,7 +96,7 @@ def node_down(evidence: Evidence) -> Cause | None:
         said = f"nobody hears of node {name}" + (
             f" since {since}" if since else ", and all its links are down"
         )
-        fix = f"bring node {name} back: {_DEFAULT}"
+        fix = f"bring node {name} back"
         return Cause(NODE_DOWN, f"Node/{name}", said, fix, f"mininetes get node {name}")
     return None
 
@@ -145,7 +145,7 @@ def router_down(evidence: Evidence) -> Cause | None:
         code = _GATEWAYS.get(role, ROUTER_DOWN) if role is not None else ROUTER_DOWN
         name = place.removeprefix("router/")
         said = f"all links of {place} are down"
-        return Cause(code, f"Router/{name}", said, f"{code.remedy}: {_DEFAULT}", "mininetes diff")
+        return Cause(code, f"Router/{name}", said, code.remedy, "mininetes diff")
     return None
 
 
@@ -158,20 +158,19 @@ def link_down(evidence: Evidence) -> Cause | None:
     if cable is None:
         return None
     said = f"the link between {cable} is down"
-    return Cause(LINK_DOWN, cable.object, said, f"{LINK_DOWN.remedy}: {_DEFAULT}", "mininetes diff")
+    return Cause(LINK_DOWN, cable.object, said, LINK_DOWN.remedy, "mininetes diff")
 
 
 def link_impaired(evidence: Evidence) -> Cause | None:
     """Queues of a cable on the way do something to packets that the topology does not want."""
     for cable in evidence.sights.impaired:
         said = f"the link between {cable} impairs packets: {words(cable.harm)}"
-        here = next((place for place in cable.ends if place.startswith("node/")), cable.ends[0])
         return Cause(
             LINK_IMPAIRED,
             cable.object,
             said,
-            f"{LINK_IMPAIRED.remedy}: mininetes fault clear, where it is there on purpose",
-            f"echo '{here} tc qdisc show' | mininetes shell",
+            LINK_IMPAIRED.remedy,
+            "echo 'sh tc qdisc show' | mininetes shell",
         )
     return None
 
@@ -192,7 +191,7 @@ def overlay(evidence: Evidence) -> Cause | None:
             code = PEER_MISSING if found is None else WRONG_VTEP
             leads = "nowhere" if found is None else f"to {found}"
             said = f"node {near} sends packets for node {far.name} ({far.vtep_mac}) {leads}"
-            fix = f"mininetes diff --heal, which puts the entry for {far.name} back on {near}"
+            fix = f"put the entry for {far.name} back on {near}"
             return Cause(code, f"Node/{near}", said, fix, "mininetes diff")
     return None
 
@@ -202,9 +201,7 @@ def bgp_down(evidence: Evidence) -> Cause | None:
     for speaker in _speakers(evidence):
         if not speaker.runs:
             said = f"the BGP daemon of {speaker.place} does not run"
-            return Cause(
-                BGP_DOWN, _object(speaker.place), said, f"{BGP_DOWN.remedy}: {_DEFAULT}", "mininetes diff"
-            )
+            return Cause(BGP_DOWN, _object(speaker.place), said, BGP_DOWN.remedy, "mininetes diff")
     return None
 
 
@@ -215,7 +212,10 @@ def bgp_session_down(evidence: Evidence) -> Cause | None:
         for (peer, family), state in speaker.sessions.items():
             if family == asked and state != "Established":
                 said = f"the BGP session of {speaker.place} with {peer} for IPv{family} is {state}"
-                return Cause(BGP_SESSION, _object(speaker.place), said, BGP_SESSION.remedy, "mininetes diff")
+                name = session(peer.partition("/")[2], family)
+                again = f"mininetes exec {speaker.place} -- birdc enable {name}" if state == "down" else ""
+                about = _object(speaker.place)
+                return Cause(BGP_SESSION, about, said, BGP_SESSION.remedy, "mininetes diff", again)
     return None
 
 

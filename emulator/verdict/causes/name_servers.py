@@ -35,12 +35,7 @@ def dns_server_down(evidence: Evidence) -> Cause | None:
     why = "has no ready endpoint" if empty else "does not answer"
     said = f"{server}, the name server of {evidence.source}, {why}"
     see = "mininetes get pods -n kube-system -o wide" if service else ""
-    fix = (
-        "mininetes rollout restart deploy/coredns -n kube-system, or scale it up"
-        if service
-        else f"{DNS_DOWN.remedy}: mininetes fault clear, where it is down on purpose"
-    )
-    return Cause(DNS_DOWN, about, said, fix, see)
+    return Cause(DNS_DOWN, about, said, DNS_DOWN.remedy, see)
 
 
 def dns_upstream_down(evidence: Evidence) -> Cause | None:

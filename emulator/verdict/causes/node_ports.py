@@ -37,6 +37,6 @@ def wrong_port(evidence: Evidence) -> Cause | None:
                 fix = f"ask for {target}:{port.node_port}/{asked.protocol}"
                 return Cause(WRONG_PORT, str(service.ref), sentence, fix)
             sentence = f"{service.ref} has port {asked}, and is not exposed on nodes"
-            fix = f'mininetes patch service {name} -n {namespace} -p \'{{"spec": {{"type": "NodePort"}}}}\''
-            return Cause(NOT_EXPOSED, str(service.ref), sentence, fix)
+            patch = f'mininetes patch service {name} -n {namespace} -p \'{{"spec": {{"type": "NodePort"}}}}\''
+            return Cause(NOT_EXPOSED, str(service.ref), sentence, NOT_EXPOSED.remedy, "", patch)
     return None

@@ -106,9 +106,9 @@ def _workload(evidence: Evidence, place: Place) -> Cause | None:
         found = ailment(evidence, pod)
         if found is not None:
             return found
-    fix = f"mininetes scale {kind.lower()}/{place.name} --replicas 1 -n {place.namespace}"
+    scale = f"mininetes scale {kind.lower()}/{place.name} --replicas 1 -n {place.namespace}"
     sentence = f"{place} wants {owner['spec'].get('replicas', 0)} replicas, and has no running pod"
-    return Cause(NO_PODS, f"{kind}/{place.namespace}/{place.name}", sentence, fix)
+    return Cause(NO_PODS, f"{kind}/{place.namespace}/{place.name}", sentence, NO_PODS.remedy, "", scale)
 
 
 def _pods_of(evidence: Evidence, owner: JsonObject) -> Iterator[JsonObject]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
@@ -174,11 +175,8 @@ def without_local_endpoint(evidence: Evidence) -> Cause | None:
         typed = evidence.typed(service) if service else None
         nodes = sorted({e.node for p in (typed.ports if typed else ()) for e in p.endpoints if e.node})
         has = f"; its endpoints are on {', '.join(nodes)}" if nodes else ""
-        fix = (
-            f"mininetes patch service {reason.object.name} -n {reason.object.namespace} "
-            f'-p \'{{"spec": {{"{field}TrafficPolicy": "Cluster"}}}}\''
-        )
-        return Cause(code, str(reason.object), f"{reason.sentence}{has}", fix)
+        patch = _patch(reason.object.namespace, reason.object.name, {f"{field}TrafficPolicy": "Cluster"})
+        return Cause(code, str(reason.object), f"{reason.sentence}{has}", code.remedy, "", patch)
     return None
 
 
@@ -187,8 +185,11 @@ def outside_source_ranges(evidence: Evidence) -> Cause | None:
     for reason in evidence.answers.reasons(Said.SOURCE_RANGES):
         source = reason.sentence.partition(" ")[0]
         bits = 128 if ":" in source else 32
-        fix = f'spec:\n  loadBalancerSourceRanges: [..., "{source}/{bits}"]'
-        return Cause(SOURCE_RANGES, str(reason.object), reason.sentence, fix)
+        service = evidence.snapshot.get("Service", reason.object.namespace, reason.object.name)
+        known = ((service or {}).get("spec") or {}).get("loadBalancerSourceRanges") or []
+        wider = {"loadBalancerSourceRanges": [*known, f"{source}/{bits}"]}
+        patch = _patch(reason.object.namespace, reason.object.name, wider)
+        return Cause(SOURCE_RANGES, str(reason.object), reason.sentence, SOURCE_RANGES.remedy, "", patch)
     return None
 
 
@@ -219,8 +220,14 @@ def wrong_target_port(evidence: Evidence) -> Cause | None:
             f"{ref} sends to {arrival.port}/{protocol} of {arrival.place}, which listens at "
             f"{', '.join(f'{port}/{protocol}' for port in others)}"
         )
-        fix = f"spec:\n  ports:\n  - {{port: {evidence.port.number}, targetPort: {right}}}"
-        return Cause(WRONG_TARGET_PORT, ref, sentence, fix, _see(service))
+        return Cause(
+            WRONG_TARGET_PORT,
+            ref,
+            sentence,
+            WRONG_TARGET_PORT.remedy,
+            _see(service),
+            _target_port(service, evidence.port.number, right),
+        )
     return None
 
 
@@ -245,17 +252,20 @@ def _selects_nothing(evidence: Evidence, service: JsonObject, selector: JsonObje
     told = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
     sentence = f"no pod in {namespace} has the labels {told} that {_ref(service)} selects"
     labelled = [(key, value) for _, key, value in _alike(evidence, service)]
+    patch = ""
     elsewhere = [podlib.place_of(p) for p in evidence.snapshot.pods if _carries(p, selector)]
     if labelled:
         key, near_value = labelled[0]
         sentence += f"; there are pods with {key}={near_value}"
-        fix = f"spec:\n  selector: {{{key}: {near_value}}}"
+        fix = SELECTS_NOTHING.remedy
+        patch = _patch(namespace, service["metadata"]["name"], {"selector": {key: near_value}})
     elif elsewhere:
         sentence += f"; {elsewhere[0]} has, in another namespace, where a Service selects nothing"
         fix = f"create the Service in namespace {elsewhere[0].partition('/')[0]}"
     else:
         fix = f"mininetes label pod POD -n {namespace} {told.replace(', ', ' ')}"
-    return Cause(SELECTS_NOTHING, _ref(service), sentence, fix, f"mininetes get pods -n {namespace} -o wide")
+    see = f"mininetes get pods -n {namespace} -o wide"
+    return Cause(SELECTS_NOTHING, _ref(service), sentence, fix, see, patch)
 
 
 def nearly(evidence: Evidence, service: JsonObject) -> Iterator[JsonObject]:
@@ -294,11 +304,10 @@ def _named_port_missing(evidence: Evidence, service: JsonObject, pods: Sequence[
         )
         told = f"; they name {', '.join(names)}" if names else ""
         sentence = f"targetPort {target} of {_ref(service)}: no selected pod has such a {protocol} port{told}"
-        number = next(
-            (o["containerPort"] for o in known if (o.get("protocol") or "TCP") == protocol), "NUMBER"
-        )
-        fix = f"spec:\n  ports:\n  - {{port: {port['port']}, targetPort: {number}}}"
-        return Cause(NAMED_PORT_MISSING, _ref(service), sentence, fix, _see(service))
+        number = next((o["containerPort"] for o in known if (o.get("protocol") or "TCP") == protocol), 0)
+        patch = _target_port(service, port["port"], number) if number else ""
+        fix = NAMED_PORT_MISSING.remedy
+        return Cause(NAMED_PORT_MISSING, _ref(service), sentence, fix, _see(service), patch)
     return None
 
 
@@ -351,6 +360,16 @@ def _carries(pod: JsonObject, selector: JsonObject) -> bool:
 def _spelled(port: JsonObject) -> str:
     name = f" ({port['name']})" if port.get("name") else ""
     return f"{port['port']}/{(port.get('protocol') or 'TCP').lower()}{name}"
+
+
+def _target_port(service: JsonObject, port: int, target: int) -> str:
+    ports = {"ports": [{"port": port, "targetPort": target}]}
+    return _patch(service["metadata"]["namespace"], service["metadata"]["name"], ports)
+
+
+def _patch(namespace: str, name: str, spec: JsonObject) -> str:
+    """The command that changes a Service's spec so."""
+    return f"mininetes patch service {name} -n {namespace} -p '{json.dumps({'spec': spec})}'"
 
 
 def _see(service: JsonObject) -> str:

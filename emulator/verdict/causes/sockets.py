@@ -84,8 +84,7 @@ def mtu_black_hole(evidence: Evidence) -> Cause | None:
     if narrow is None:
         return Cause(MTU_BLACK_HOLE, str(evidence.asked.target), said, MTU_BLACK_HOLE.remedy)
     said += f"; the link between {narrow} takes {narrow.mtu} bytes of {narrow.planned_mtu}"
-    fix = f"{MTU_BLACK_HOLE.remedy}: mininetes diff --heal, or fault clear where it is small on purpose"
-    return Cause(MTU_BLACK_HOLE, narrow.object, said, fix, "mininetes diff")
+    return Cause(MTU_BLACK_HOLE, narrow.object, said, MTU_BLACK_HOLE.remedy, "mininetes diff")
 
 
 def _object(evidence: Evidence, place: str) -> str:

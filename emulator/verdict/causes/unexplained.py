@@ -13,7 +13,7 @@ from emulator.verdict.diagnose.evidence import Evidence
 DRIFTED = Code(
     "flows-differ",
     "What a switch or the kernel holds on the way is not what was computed or planned",
-    "have it put right: mininetes diff --heal",
+    "have it put right",
 )
 TABLES = Code(
     "tables-against-manifests",
@@ -63,7 +63,7 @@ def drifted(evidence: Evidence) -> Cause | None:
     name = node.removeprefix("router/")
     more = f" (and {len(here) - 1} more)" if len(here) > 1 else ""
     sentence = f"{node}: {_differs(here[0])}{more}"
-    return Cause(DRIFTED, f"{kind}/{name}", sentence, "mininetes diff --heal", f"mininetes diff {name}")
+    return Cause(DRIFTED, f"{kind}/{name}", sentence, DRIFTED.remedy, f"mininetes diff {name}")
 
 
 def _differs(item: JsonObject) -> str:

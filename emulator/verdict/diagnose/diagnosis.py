@@ -36,9 +36,16 @@ class Cause:
     sentence: str
     """What is wrong, in particular."""
     fix: str
-    """A command, or a change of YAML; several lines where it takes them."""
+    """What to do, or a change of YAML; several lines where it takes them."""
     see: str = ""
     """A command that shows it."""
+    command: str = ""
+    """A command that mends it, where one is enough."""
+
+    @property
+    def mending(self) -> str:
+        """What to do about it, the command last."""
+        return "\n".join(filter(None, (self.fix, self.command)))
 
     def same(self, other: Cause) -> bool:
         """Whether it is the same thing that is wrong, whatever is said of it."""
@@ -48,7 +55,8 @@ class Cause:
         """The contract's fields first."""
         body = {"code": self.code.name, "object": self.object, "sentence": self.sentence}
         body["meaning"] = self.code.meaning
-        return body | ({"see": self.see} if self.see else {})
+        commands = {"see": self.see, "command": self.command}
+        return body | {name: text for name, text in commands.items() if text}
 
 
 Finder = Callable[[Evidence], Cause | None]
@@ -99,8 +107,8 @@ class Diagnosis:
             "wire": dict(answers.wire) if answers.wire else None,
             "drift": [dict(item) for item in evidence.drift],
             "cause": self.cause.as_json() if self.cause else None,
-            "fix": self.cause.fix if self.cause else "",
-            "causes": [cause.as_json() | {"fix": cause.fix} for cause in self.causes],
+            "fix": self.cause.mending if self.cause else "",
+            "causes": [cause.as_json() | {"fix": cause.mending} for cause in self.causes],
             "outcome": self.outcome.value,
             "agrees": self.agrees,
             "difference": answers.difference,

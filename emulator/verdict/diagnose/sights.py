@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from controllers.pipeline.stale import Connection
 from emulator.api.objects import JsonObject
+from emulator.cluster.faults.fault import Fault
 from emulator.cluster.impairments import SOUND, Impairment, words
 from emulator.cluster.wiring import IPAddress
 
@@ -126,6 +127,8 @@ class Sights:
     speakers: tuple[Speaker, ...] = ()
     silent_proxies: frozenset[str] = frozenset()
     """Nodes where nobody answers at kube-proxy's port of health."""
+    faults: tuple[Fault, ...] = ()
+    """Those that are injected. No cause is found by them: they say how one is ended."""
     switch_answers: bool = True
     """Whether Open vSwitch is there to be asked."""
     controller_follows: bool = True

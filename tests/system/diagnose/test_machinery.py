@@ -14,7 +14,7 @@ from emulator.api.objects import JsonObject
 from tests.system.diagnose.broken import BY_ITSELF, CLIENT, GONE_PORT, POD_PORTS, PODS, Broken
 from tests.system.diagnose.case import named
 from tests.system.diagnose.machinery import CASES
-from tests.system.hygiene import inside
+from tests.system.diagnose.pasting import commands, is_mended, paste
 
 TOPOLOGY = Path(__file__).with_name("machinery.yaml")
 AT_ONCE = 12
@@ -60,26 +60,55 @@ def before(cluster: Cluster) -> list[JsonObject]:
 
 
 @pytest.fixture(scope="module")
-def answers(cluster: Cluster, before: list[JsonObject]) -> Mapping[Asked, JsonObject]:
+def rounds(cluster: Cluster, before: list[JsonObject]) -> tuple[Mapping[Asked, JsonObject], set[Asked]]:
+    """What diagnose says, and which questions fare well when that has been done."""
     found: dict[Asked, JsonObject] = {}
+    connected: set[Asked] = set()
     for cases in ROUNDS.values():
         for case in cases:
             for name, arguments in case.faults:
                 cluster.inject(name, **arguments)
             case.prepare(cluster)
-        keys = [(case, *asked) for case in cases for asked in case.asked()]
-        told = _all(
-            cluster, [(case.source, case.target, port, family, case.http) for case, family, port in keys]
-        )
-        found |= {
-            (case.name, family, port): one for (case, family, port), one in zip(keys, told, strict=True)
+        asked = {
+            (case.name, family, port): (case.source, case.target, port, family, case.http)
+            for case in cases
+            for family, port in case.asked()
         }
-        cluster.clear()
-        for case in cases:
-            case.mend(cluster)
-        ready = cluster.wait_ready(60)
-        assert ready.ready, ready.missing
-    return found
+        told = dict(zip(asked, _all(cluster, list(asked.values())), strict=True))
+        found |= told
+        connected |= _mended(cluster, cases, asked, told)
+    return found, connected
+
+
+@pytest.fixture(scope="module")
+def answers(rounds: tuple[Mapping[Asked, JsonObject], set[Asked]]) -> Mapping[Asked, JsonObject]:
+    return rounds[0]
+
+
+def _mended(
+    cluster: Cluster,
+    cases: Sequence[Broken],
+    asked: Mapping[Asked, Question],
+    told: Mapping[Asked, JsonObject],
+) -> set[Asked]:
+    """Do what the diagnoses say, then what is left; the questions that are connected by the former."""
+    for command in commands(list(told.values())):
+        paste(cluster, command)
+    assert cluster.faults() == [], "each fault has a command that ends it"
+    for case in cases:
+        case.mend(cluster)
+    ready = cluster.wait_ready(60)
+    assert ready.ready, ready.missing
+    mended = [key for key in asked if is_mended(told[key])]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = pool.map(lambda key: _outcome(cluster, asked[key]), mended)
+        return {key for key, outcome in zip(mended, outcomes, strict=True) if outcome == "connected"}
+
+
+def _outcome(cluster: Cluster, question: Question) -> str:
+    source, target, port, family, http = question
+    own = Cluster.connect(cluster.name)
+    return str(own.probe(source, target, port, family=family, http=http or None)["outcome"])
 
 
 def _all(cluster: Cluster, questions: Sequence[Question]) -> list[JsonObject]:
@@ -109,6 +138,17 @@ def test_the_cause_is_found(
     assert all(one["sentence"] and one["fix"] for one in found["causes"])
 
 
+def test_the_commands_that_are_printed_mend_it(
+    rounds: tuple[Mapping[Asked, JsonObject], set[Asked]],
+) -> None:
+    found, connected = rounds
+    mended = {key for key, told in found.items() if is_mended(told)}
+    assert mended - connected == set()
+    codes = {cause["code"] for key in mended for cause in found[key]["causes"]}
+    assert {case.code for case in CASES if case.faults} <= codes, "each fault has one"
+    assert {"overlay-peer-missing", "no-route"} <= codes, "so has what somebody did by hand"
+
+
 def test_the_fix_of_a_stale_connection_frees_its_client(
     cluster: Cluster, answers: Mapping[Asked, JsonObject]
 ) -> None:
@@ -121,9 +161,8 @@ def test_the_fix_of_a_stale_connection_frees_its_client(
     asked = (case.source, case.target, "81/udp")
     found = cluster.diagnose(*asked)
     assert named(found) == case.causes(), found
-    fix = found["fix"]
     assert cluster.probe(*asked, source_port=GONE_PORT)["outcome"] == "dropped"
-    inside(cluster, "sh", "-c", fix.partition('"sh ')[2].partition('"')[0])
+    paste(cluster, found["cause"]["command"])
     assert cluster.probe(*asked, source_port=GONE_PORT)["outcome"] == "connected"
 
 

@@ -18,7 +18,9 @@ from emulator.api.objects import JsonObject
 from tests.system.diagnose.case import Case, named
 from tests.system.diagnose.cases import MANIFESTS
 from tests.system.diagnose.objects import namespace, pod, service
+from tests.system.diagnose.pasting import commands, is_mended, run
 from tests.system.hygiene import assert_clean
+from tests.system.living import until
 
 CONTROLLER = Path(__file__).parents[3] / "scenarios" / "ingress" / "ingress-controller.yaml"
 AT_ONCE = 12
@@ -103,3 +105,35 @@ def test_no_cause_is_named_when_nothing_is_wrong(
     assert (found["outcome"], found["agrees"], found["difference"]) == ("connected", True, ""), found
     assert found["cause"] is None
     assert found["change"] or asked[0].startswith("node/") or asked[1].startswith("ext/")
+
+
+def test_the_commands_that_are_printed_mend_it(
+    cluster: Cluster, answers: Mapping[Asked, Future[JsonObject]]
+) -> None:
+    """Each is in force soon, though other cases' pods will never be Ready, which commands would wait for."""
+    found = {asked: answer.result() for asked, answer in answers.items()}
+    for command in commands(list(found.values())):
+        run(cluster, command, MININETES_PATCH_TIMEOUT="10ms", MININETES_SCALE_TIMEOUT="10ms")
+    mended = [asked for asked, told in found.items() if is_mended(told)]
+    codes = {cause["code"] for asked in mended for cause in found[asked]["causes"]}
+    assert codes == {
+        "selector-matches-nothing",
+        "named-port-missing",
+        "wrong-target-port",
+        "internal-traffic-policy-local",
+        "external-traffic-policy-local",
+        "source-ranges",
+        "service-not-exposed",
+        "workload-without-pods",
+    }
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda asked: until(lambda: _is_mended(cluster, asked), 30), mended))
+
+
+def _is_mended(cluster: Cluster, asked: Asked) -> bool:
+    """It connects; a Service that is exposed by now has another port on nodes than the one asked for."""
+    source, target, port, family, _ = asked
+    if target.startswith("node/") and port == "8764/tcp":
+        return bool(cluster.get("Service", "server", "not-exposed")["spec"]["type"] == "NodePort")
+    own = Cluster.connect(cluster.name)
+    return bool(own.probe(source, target, port, family=family)["outcome"] == "connected")

@@ -122,3 +122,27 @@ def test_a_port_is_given_once(invoke: Invoke) -> None:
 def test_for_programs(invoke: Invoke, cluster: FakeCluster) -> None:
     cluster.diagnosed = diagnosed()
     assert json.loads(invoke("diagnose", "blog/web", "svc/shop/db", "-o", "json").stdout) == diagnosed()
+
+
+def test_commands_are_for_the_cluster_that_was_asked_about(invoke: Invoke, cluster: FakeCluster) -> None:
+    """Pasted as they are; what follows a double dash is another program's."""
+    cause = {
+        "code": "bgp-session-down",
+        "object": "Router/tor",
+        "sentence": "down",
+        "see": "mininetes diff",
+        "command": "mininetes exec router/tor -- birdc enable worker_1_4",
+        "fix": "enable it\nmininetes exec router/tor -- birdc enable worker_1_4",
+    }
+    cluster.diagnosed = diagnosed(causes=[cause])
+    asked = ("diagnose", "blog/web", "svc/shop/db:5432/tcp")
+    assert invoke(*asked).stdout.splitlines()[-3:] == [
+        "see         mininetes diff",
+        "fix         enable it",
+        "            mininetes exec router/tor -- birdc enable worker_1_4",
+    ]
+    assert invoke(*asked, "--name", "lab").stdout.splitlines()[-3:] == [
+        "see         mininetes diff --name lab",
+        "fix         enable it",
+        "            mininetes exec router/tor --name lab -- birdc enable worker_1_4",
+    ]
