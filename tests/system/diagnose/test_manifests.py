@@ -133,7 +133,7 @@ def test_the_commands_that_are_printed_mend_it(
 def _is_mended(cluster: Cluster, asked: Asked) -> bool:
     """It connects; a Service that is exposed by now has another port on nodes than the one asked for."""
     source, target, port, family, _ = asked
-    if target.startswith("node/") and port == "8764/tcp":
-        return bool(cluster.get("Service", "server", "not-exposed")["spec"]["type"] == "NodePort")
     own = Cluster.connect(cluster.name)
+    if target.startswith("node/") and port == "8764/tcp":
+        return bool(own.get("Service", "server", "not-exposed")["spec"]["type"] == "NodePort")
     return bool(own.probe(source, target, port, family=family)["outcome"] == "connected")
