@@ -34,7 +34,7 @@ from tests.property.policy_suite import (
 from tests.property.policy_truth import World
 
 EXHAUSTIVE = "MININETES_EXAMPLES" in os.environ
-SOME = 3
+SOME = 2
 """Worlds of nine policies and more in `make test`."""
 
 

@@ -10,7 +10,7 @@ from emulator import Cluster
 from tests.system.hygiene import inside
 from tests.system.oracles.objects import HTTP, UDP, Object, service
 
-A_WHILE = 0.2
+A_WHILE = 0.1
 """Seconds that a drop is waited for; what passes is given the usual time."""
 WEB = {"matchLabels": {"app": "web"}}
 NODE_PORT = {4: 30470, 6: 30670}

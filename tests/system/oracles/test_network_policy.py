@@ -357,7 +357,7 @@ def test_77_answers_of_sctp_pass(shop: Cluster, enforce: Enforce, family: int) -
     def arrives(source: str, target: str, ports: tuple[int, int], **more: Any) -> bool:
         packet = {"packet": "sctp", "source": {"port": ports[0]}, **more}
         port = f"{ports[1]}/sctp"
-        report = shop.probe(source, target, port, family=family, packet=packet, timeout=A_WHILE)
+        report = shop.probe(source, target, port, family=family, packet=packet, timeout=2 * A_WHILE)
         return [seen["at"] for seen in report["seen"]] == [target]
 
     own = 41_100 + family
