@@ -26,7 +26,7 @@ from emulator.probes.netns import inside
 from emulator.probes.routes import route_to
 from emulator.verdict.causes import path
 from emulator.verdict.diagnose.evidence import Evidence
-from emulator.verdict.diagnose.sights import Sights, Sizes, Way
+from emulator.verdict.diagnose.sights import Cable, Sights, Sizes, Way
 
 if TYPE_CHECKING:
     from emulator.engine.daemon import Engine
@@ -79,7 +79,8 @@ class Looker:
         known = {cable.ends for cable in sights.cables}
         links = [x for x in _pod_links(evidence) if (x.ends[0].place, x.ends[1].place) not in known]
         if links:
-            sights = replace(sights, cables=(*sights.cables, *await self._glancer.cables(links)))
+            seen = (_supposed(cable, evidence) for cable in await self._glancer.cables(links))
+            sights = replace(sights, cables=(*sights.cables, *seen))
         return _with_impaired(evidence, sights)
 
     @property
@@ -163,6 +164,12 @@ def _way(evidence: Evidence, chart: probing.Map) -> Way | None:
     except OSError as error:
         return Way(refusal=str(error.strerror or error))
     return Way(route.interface, route.gateway, route.is_local)
+
+
+def _supposed(cable: Cable, evidence: Evidence) -> Cable:
+    """A node that is supposed to be back has its pods' cables back."""
+    nodes = (f"Node/{end.removeprefix('node/')}" for end in cable.ends if end.startswith("node/"))
+    return cable if evidence.back.isdisjoint(nodes) else replace(cable, carries=True)
 
 
 def _with_impaired(evidence: Evidence, sights: Sights) -> Sights:

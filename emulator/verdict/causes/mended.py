@@ -193,7 +193,9 @@ def _with_sights(change: Callable[[Sights, Cause], Sights]) -> Mender:
 
     def mend(evidence: Evidence, cause: Cause) -> Evidence | None:
         heard = {f"Node/{node.name}" for node in evidence.state.wiring.nodes}
-        return replace(evidence, sights=change(evidence.sights, cause), back=evidence.back | heard)
+        return _serving(
+            replace(evidence, sights=change(evidence.sights, cause), back=evidence.back | heard), cause
+        )
 
     return mend
 
@@ -258,10 +260,30 @@ def _as_computed(evidence: Evidence, _: Cause) -> Evidence | None:
 
 def _node_back(evidence: Evidence, cause: Cause) -> Evidence | None:
     """The node is heard of, and its pods serve."""
-    well = replace(evidence, sights=_switched_on(evidence.sights, cause), back=evidence.back | {cause.object})
+    sights = _switched_on(evidence.sights, cause)
+    return _serving(replace(evidence, sights=sights, back=evidence.back | {cause.object}), cause)
+
+
+def _serving(evidence: Evidence, cause: Cause) -> Evidence:
+    """Where a Service lost all endpoints because their nodes were not heard of, they are back in it."""
     said = evidence.answers.spec
-    lost = said is not None and any(reason.code is Said.NO_ENDPOINTS for reason in said.reasons)
-    return (_selected(well, cause) or well) if lost else well
+    is_empty = said is not None and any(reason.code is Said.NO_ENDPOINTS for reason in said.reasons)
+    silent = set(_silent(evidence))
+    service = evidence.service() if is_empty else None
+    selector = ((service or {}).get("spec") or {}).get("selector")
+    if service is None or not selector:
+        return evidence
+    pods = evidence.snapshot.labelled(service["metadata"]["namespace"], selector)
+    lost = any(podlib.node_name(pod) in silent for pod in pods)
+    return (_selected(evidence, cause) or evidence) if lost else evidence
+
+
+def _silent(evidence: Evidence) -> Iterator[str]:
+    """Nodes that are not heard of."""
+    for node in evidence.snapshot.all("Node"):
+        ready = podlib.condition(node, "Ready")
+        if ready is not None and ready.get("status") == "Unknown":
+            yield node["metadata"]["name"]
 
 
 def _place(cause: Cause) -> str:

@@ -263,7 +263,7 @@ def _selects_nothing(evidence: Evidence, service: JsonObject, selector: JsonObje
         sentence += f"; {elsewhere[0]} has, in another namespace, where a Service selects nothing"
         fix = f"create the Service in namespace {elsewhere[0].partition('/')[0]}"
     else:
-        fix = f"mininetes label pod POD -n {namespace} {told.replace(', ', ' ')}"
+        fix = f"start pods with the labels {told} in {namespace}, or give them to some that run"
     see = f"mininetes get pods -n {namespace} -o wide"
     return Cause(SELECTS_NOTHING, _ref(service), sentence, fix, see, patch)
 

@@ -123,6 +123,7 @@ PODS: tuple[Object, ...] = (
     *(service("lab", name, {"app": name}) for name in ("unready", "crashing")),
     pod("lab", "proxy", nodeName="worker-1", containers=[PROXY]),
     service("lab", "proxy", {"app": "proxy"}, ports=[{"port": 80}]),
+    service("lab", "far", {"app": "server-5"}),
     pod("lab", "shut-5", nodeName="worker-5", **STAYS),
     policy("lab", "nothing-in", "shut-5", ingress=[]),
     policy("lab", "nothing-out", "jailed", policyTypes=["Egress"]),

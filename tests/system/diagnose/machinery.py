@@ -253,6 +253,14 @@ CASES = (
         faults=tuple(("link-down", {"link": f"{one},edge"}) for one in ("worker-8", "fabric", "nat")),
     ),
     Broken(
+        "link-down-behind-service",
+        "the same, and a Service has its only pod there, ready or by then not",
+        "link-down",
+        "Link/worker-5/fabric",
+        CLIENT,
+        "svc/lab/far",
+    ),
+    Broken(
         "cut-and-shut",
         "the link of worker-5 is cut, and a policy isolates the pod there",
         "link-down",
