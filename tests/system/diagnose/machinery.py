@@ -69,10 +69,11 @@ CASES = (
             f"Link/worker-1/by-{effect}",
             CLIENT,
             f"lab/by-{effect}",
-            POD_PORTS,
+            POD_PORTS[number % 2 : number % 2 + 1],
+            families=(4 if number % 2 == 0 else 6,),
             faults=(("link-impaired", {"link": f"lab/by-{effect}", **arguments}),),
         )
-        for effect, arguments in IMPAIRMENTS.items()
+        for number, (effect, arguments) in enumerate(IMPAIRMENTS.items())
     ),
     Broken(
         "wrong-vtep",
@@ -259,6 +260,8 @@ CASES = (
         "Link/worker-5/fabric",
         CLIENT,
         "svc/lab/far",
+        ports=("81/udp",),
+        families=(6,),
     ),
     Broken(
         "cut-and-shut",
@@ -267,7 +270,8 @@ CASES = (
         "Link/worker-5/fabric",
         CLIENT,
         "lab/shut-5",
-        POD_PORTS,
+        POD_PORTS[:1],
+        families=(4,),
         more=(("policy-isolates-destination", "NetworkPolicy/lab/nothing-in"),),
     ),
     Broken(
@@ -277,7 +281,8 @@ CASES = (
         "NetworkPolicy/lab/nothing-out",
         "lab/jailed",
         "ext/server",
-        EGRESS,
+        EGRESS[1:],
+        families=(6,),
         more=(("nat-gateway-down", "Router/nat"),),
     ),
     Broken(
@@ -287,7 +292,8 @@ CASES = (
         "Node/worker-1",
         CLIENT,
         "lab/server-2",
-        ("9999/tcp", "9999/udp"),
+        ("9999/udp",),
+        families=(4,),
         more=(("not-listening", "Pod/lab/server-2"),),
     ),
     Broken(
