@@ -33,6 +33,8 @@ VOLATILE = [
     (re.compile(r"0x[0-9a-f]{13,16}"), "N"),
     (re.compile(r"-[a-z0-9]{6,10}-[a-z0-9]{5}\b"), "-*"),
     (re.compile(r"\b(\w+)-[a-z0-9]{5}\b(?=[\s,]|$)"), r"\1-*"),
+    # Linux limits how many ICMP errors it sends a peer: now and then traceroute gets fewer than it asked for.
+    (re.compile(r"(?<= )\d+\.\d+ ms(?= |$)|(?<= )\*(?=  ?[*\d]| *$)"), "T"),
     (re.compile(r"\d+(\.\d+)*(ms|s|m|h)?"), "N"),
     (re.compile(r"\s+"), " "),
 ]

@@ -277,14 +277,14 @@ def _disciplines(interfaces: list[str]) -> list[str]:
 
 def redial() -> Report:
     """Bridges that gave up on their controller find it at once, and keep their flows."""
-    network, _ = built(each=0)
+    network, plan = built(each=0)
     flows("n1", "actions=NORMAL")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 6653))
         listener.listen()
         listener.settimeout(10)
-        network.reconnect()
+        network.reconnect([bridge.name for bridge in plan.bridges])
         start = time.monotonic()
         heard = []
         for _ in range(len(network.net.switches)):
