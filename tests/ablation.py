@@ -16,13 +16,13 @@ from unittest.mock import patch
 
 from controllers.pipeline import compile as compiler
 from controllers.pipeline import features
-from controllers.pipeline.actions import Action, Goto, OutputTo
+from controllers.pipeline.actions import Action, Goto, OutputTo, load
 from controllers.pipeline.features import routing
 from controllers.pipeline.features.classifier import NEIGHBOR_SOLICITATION
 from controllers.pipeline.flow import Flow
 from controllers.pipeline.match import arp, icmp, match
 from controllers.pipeline.owner import PIPELINE
-from controllers.pipeline.registers import OUT_PORT
+from controllers.pipeline.registers import OUT_PORT, SOURCE, Source
 from controllers.pipeline.tables import (
     ADMIN_INGRESS,
     ARP_RESPONDER,
@@ -123,11 +123,16 @@ def _sent(*_arguments: object) -> Iterator[Flow]:
     yield _passed_on(OUTPUT, OutputTo(OUT_PORT))
 
 
-def _passed_on(stage: Stage, action: Action) -> Flow:
-    return Flow(stage, 0, match(), (action,), PIPELINE, "passed-on")
+def _passed_on(stage: Stage, *actions: Action) -> Flow:
+    return Flow(stage, 0, match(), actions, PIPELINE, "passed-on")
 
 
-UNCLASSIFIED = Ablation("classifier", instead={"flows": onward((CLASSIFIER, TTL_GUARD))})
+def _everything_from_outside(*_arguments: object) -> Iterator[Flow]:
+    """A Classifier that tells nobody apart."""
+    yield _passed_on(CLASSIFIER, load(SOURCE, Source.UPLINK), Goto(TTL_GUARD))
+
+
+UNCLASSIFIED = Ablation("classifier", instead={"flows": _everything_from_outside})
 """Nobody knows where a packet came from."""
 UNGUARDED = Ablation("spoof_guard", instead={"flows": _questions_are_answered})
 UNCOUNTED = Ablation("ttl", instead={"node_flows": onward((TTL_GUARD, UN_SNAT), (L3_DEC_TTL, ADMIN_INGRESS))})

@@ -93,4 +93,7 @@ def _commits(view: NodeView) -> Iterator[Flow]:
         commit = (Ct(main_zone(view), SNAT, commit=True, mark=MARKS),)
         new = match(ip(family), ct_state("+trk+new"))
         yield Flow(CONNTRACK_COMMIT, 100, new, commit, PIPELINE, "commit")
+        # What a full table cannot take Linux drops, and Open vSwitch lets on, without the mark of a commit.
+        untracked = match(ip(family), ct_state("+trk+new"), MARK_SOURCE(0))
+        yield Flow(SNAT, 320, untracked, (), PIPELINE, "conntrack-full")
     yield Flow(CONNTRACK_COMMIT, 0, match(), (Goto(SNAT),), PIPELINE, "known-connection")

@@ -50,8 +50,7 @@ MACHINES: tuple[FaultKind, ...] = (
     FaultKind(
         "conntrack-full",
         "Let a node track no more connections, or only so many.",
-        "What is tracked goes on; what is new through a Service or by TCP is lost: it works for some and not "
-        "for others.",
+        "What is tracked goes on; what is new is lost: it works for some and not for others.",
         (_NODE, Parameter("left", "So many new connections are tracked at a time.", whole(0), default=0)),
     ),
 )

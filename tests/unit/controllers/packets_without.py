@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from controllers.pipeline import fields as f
-from controllers.pipeline.registers import ENDPOINT_IPV4, ENDPOINT_PORT, REMEMBERED, SERVICE
+from controllers.pipeline.registers import ENDPOINT_IPV4, ENDPOINT_PORT, REMEMBERED, SERVICE, SOURCE, Source
 from controllers.pipeline.tables import CONNTRACK_STATE, SERVICE_LB, STAGES
 from emulator.cluster.model import ClusterState, Pod, Protocol
 from emulator.cluster.outcome import Outcome
@@ -89,6 +89,7 @@ def a_remembered_endpoint_is_kept(cluster: ClusterState, network: Network) -> bo
         f.IPV4_SRC: int(client.addresses[0]), f.IPV4_DST: int(sticky.cluster_ips[0]),
     }  # fmt: skip
     write(known, SERVICE, sticky.ports[0].id)
+    write(known, SOURCE, Source.POD)
     write(known, REMEMBERED, 1)
     write(known, ENDPOINT_IPV4, int(kept.addresses[0]))
     write(known, ENDPOINT_PORT, 8080)

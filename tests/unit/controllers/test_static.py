@@ -23,7 +23,15 @@ from controllers.pipeline.flow import (
 )
 from controllers.pipeline.match import ip, match, src
 from controllers.pipeline.owner import cookie_of
-from controllers.pipeline.registers import MARK_SERVICE, MASQUERADE, NAMED, OUT_PORT, SOURCE, Source
+from controllers.pipeline.registers import (
+    MARK_SERVICE,
+    MARK_SOURCE,
+    MASQUERADE,
+    NAMED,
+    OUT_PORT,
+    SOURCE,
+    Source,
+)
 from controllers.pipeline.tables import CLASSIFIER, SNAT, STAGES, Stage
 from controllers.pipeline.view import NodeView
 
@@ -181,7 +189,7 @@ def test_no_connection_is_translated_to_what_it_is(topology: str) -> None:
         program = next(program for program in programs(topology) if program.bridge == node.bridge)
         for family in view.families:
             for address, out_port, asks_service in product(view.addresses(family), (1, 2, 3, 100), (0, 1)):
-                new = (ct_state("+trk+new"), MARK_SERVICE(asks_service))
+                new = (ct_state("+trk+new"), MARK_SERVICE(asks_service), MARK_SOURCE(Source.HOST))
                 leaves = (SOURCE(Source.HOST), MASQUERADE(1), OUT_PORT(out_port))
                 packet = match(ip(family), src(address), new, leaves)
                 decided = first_match(program, SNAT, {term.field: term.value for term in packet})
