@@ -102,7 +102,14 @@ class Storm:
 @contextmanager
 def storm(cluster: Cluster, source: str, address: str) -> Iterator[Storm]:
     """Pings, a few milliseconds apart, for as long as the block lasts; the result is known after it."""
-    command = from_place(cluster, source, ["python", "-c", _PINGER, address])
+    with counted(cluster, source, _PINGER, address) as result:
+        yield result
+
+
+@contextmanager
+def counted(cluster: Cluster, source: str, program: str, *arguments: str) -> Iterator[Storm]:
+    """A program that says when it has begun, and at the end of its input how much was sent and lost."""
+    command = from_place(cluster, source, ["python", "-c", program, *arguments])
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     result = Storm()
     with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]

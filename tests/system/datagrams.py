@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from emulator import Cluster
-from tests.system.conversation import Storm, from_place
+from tests.system.conversation import Storm, counted
 
 _SENDER = """
 import select, socket, sys
@@ -33,16 +32,5 @@ print(sent, lost)
 @contextmanager
 def datagrams(cluster: Cluster, source: str, address: str, port: int) -> Iterator[Storm]:
     """Words to a netexec server, a few milliseconds apart; what was lost is known after the block."""
-    command = from_place(cluster, source, ["python", "-c", _SENDER, address, str(port)])
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    result = Storm()
-    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
-        try:
-            first = process.stdout.readline()
-            assert first, process.stderr.read()
-            yield result
-            counts, complaint = process.communicate("", timeout=20)
-            assert counts, complaint
-            result.sent, result.lost = map(int, counts.split())
-        finally:
-            process.kill()
+    with counted(cluster, source, _SENDER, address, str(port)) as result:
+        yield result
