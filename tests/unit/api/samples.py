@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 from emulator.api.documents import read_all
 from emulator.api.objects import JsonObject
 
@@ -292,3 +295,17 @@ def sample(kind: str, name: str = "") -> JsonObject:
         if obj["kind"] == kind and name in ("", obj["metadata"]["name"]):
             return obj
     raise KeyError(kind, name)
+
+
+def with_spec(obj: JsonObject, path: str, value: Any) -> JsonObject:
+    """`obj` with another value at `spec/...`; None takes it away."""
+    found = deepcopy(obj)
+    *way, last = [int(word) if word.isdigit() else word for word in path.split("/")]
+    at: Any = found["spec"]
+    for step in way:
+        at = at[step]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return found

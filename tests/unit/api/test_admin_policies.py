@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from emulator.api.validate import problems_of
 from emulator.cluster.admin_policies import admin_network_policies
 from emulator.cluster.cluster_policies import cluster_network_policies
 from emulator.cluster.model import PolicyPort, Protocol, Ref, Tier
-from tests.unit.api.samples import sample
+from tests.unit.api.samples import sample, with_spec
 
 ADMIN, BASELINE = "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"
 PORTS = "egress/1/ports"
@@ -24,16 +23,7 @@ PORTS = "egress/1/ports"
 
 def changed(kind: str, path: str, value: Any) -> dict[str, Any]:
     """The sample with another value at `spec/...`; None takes it away."""
-    found = deepcopy(sample(kind))
-    *way, last = [int(word) if word.isdigit() else word for word in path.split("/")]
-    at: Any = found["spec"]
-    for step in way:
-        at = at[step]
-    if value is None:
-        del at[last]
-    else:
-        at[last] = value
-    return found
+    return with_spec(sample(kind), path, value)
 
 
 @pytest.mark.parametrize("kind", [ADMIN, BASELINE])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from emulator.api.resources import Resources
 from emulator.api.validate import problems_of
 from emulator.cluster.cluster_policies import cluster_network_policies
 from emulator.cluster.model import PolicyAction, PolicyPeer, PolicyPort, Protocol, Tier
+from tests.unit.api.samples import with_spec
 from tests.unit.api.test_store import make_store
 
 SOUND: dict[str, Any] = {
@@ -43,16 +43,7 @@ SOUND: dict[str, Any] = {
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The sound policy with another value at `spec/...`; None takes it away."""
-    found = deepcopy(SOUND)
-    *way, last = [int(word) if word.isdigit() else word for word in path.split("/")]
-    at: Any = found["spec"]
-    for step in way:
-        at = at[step]
-    if value is None:
-        del at[last]
-    else:
-        at[last] = value
-    return found
+    return with_spec(SOUND, path, value)
 
 
 def test_it_is_sound() -> None:
