@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from emulator.api.objects import JsonObject
-from emulator.cluster.cluster_policies import chosen_pods, named_ports, policy_peers
+from emulator.cluster.cluster_policies import cluster_policy, named_ports, policy_rule
 from emulator.cluster.model import (
     ClusterNetworkPolicy,
     ClusterPolicyRule,
     PolicyAction,
     PolicyPort,
-    PolicyRule,
     Protocol,
-    Ref,
     Tier,
 )
 
@@ -30,23 +28,12 @@ _LAST = 1001
 def admin_network_policies(objects: Iterable[JsonObject]) -> Iterator[ClusterNetworkPolicy]:
     """The typed reading of objects of either kind, in their order."""
     for obj in objects:
-        kind, spec = obj["kind"], obj["spec"]
-        yield ClusterNetworkPolicy(
-            ref=Ref(kind, "", obj["metadata"]["name"]),
-            tier=_TIERS[kind],
-            priority=spec.get("priority", _LAST),
-            subject=chosen_pods(spec["subject"]),
-            ingress=tuple(_rule(rule, "from") for rule in spec.get("ingress") or ()),
-            egress=tuple(_rule(rule, "to") for rule in spec.get("egress") or ()),
-        )
+        yield cluster_policy(obj, _TIERS[obj["kind"]], obj["spec"].get("priority", _LAST), _rule)
 
 
 def _rule(rule: JsonObject, peers: str) -> ClusterPolicyRule:
-    traffic = PolicyRule(
-        peers=tuple(found for peer in rule.get(peers) or () for found in policy_peers(peer)),
-        ports=tuple(found for port in rule.get("ports") or () for found in _ports(port)),
-    )
-    return ClusterPolicyRule(_ACTIONS[rule["action"]], traffic, rule.get("name") or "")
+    ports = (found for port in rule.get("ports") or () for found in _ports(port))
+    return policy_rule(rule, peers, _ACTIONS[rule["action"]], ports)
 
 
 def _ports(port: JsonObject) -> Iterator[PolicyPort]:

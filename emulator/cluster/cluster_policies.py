@@ -6,7 +6,7 @@ that cannot be followed match nothing, and wants names in such rules alone; admi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_network
 
 from emulator.api.objects import JsonObject
@@ -28,35 +28,47 @@ def cluster_network_policies(objects: Iterable[JsonObject]) -> Iterator[ClusterN
     """The typed reading of ClusterNetworkPolicy objects, in their order."""
     for obj in objects:
         spec = obj["spec"]
-        yield ClusterNetworkPolicy(
-            ref=Ref("ClusterNetworkPolicy", "", obj["metadata"]["name"]),
-            tier=Tier(spec["tier"]),
-            priority=spec["priority"],
-            subject=chosen_pods(spec["subject"]),
-            ingress=tuple(_rule(rule, "from") for rule in spec.get("ingress") or ()),
-            egress=tuple(_rule(rule, "to") for rule in spec.get("egress") or ()),
-        )
+        yield cluster_policy(obj, Tier(spec["tier"]), spec["priority"], _rule)
+
+
+def cluster_policy(
+    obj: JsonObject, tier: Tier, priority: int, rule: Callable[[JsonObject, str], ClusterPolicyRule]
+) -> ClusterNetworkPolicy:
+    """What all kinds of cluster-wide policies have in common; `rule` reads one with the name of its peers."""
+    spec = obj["spec"]
+    return ClusterNetworkPolicy(
+        ref=Ref(obj["kind"], "", obj["metadata"]["name"]),
+        tier=tier,
+        priority=priority,
+        subject=_chosen_pods(spec["subject"]),
+        ingress=tuple(rule(one, "from") for one in spec.get("ingress") or ()),
+        egress=tuple(rule(one, "to") for one in spec.get("egress") or ()),
+    )
+
+
+def policy_rule(
+    rule: JsonObject, peers: str, action: PolicyAction, ports: Iterable[PolicyPort]
+) -> ClusterPolicyRule:
+    """A rule whose action and ports have been read: these differ from kind to kind."""
+    found = tuple(found for peer in rule.get(peers) or () for found in _policy_peers(peer))
+    return ClusterPolicyRule(action, PolicyRule(peers=found, ports=tuple(ports)), rule.get("name") or "")
 
 
 def _rule(rule: JsonObject, peers: str) -> ClusterPolicyRule:
-    traffic = PolicyRule(
-        peers=tuple(found for peer in rule.get(peers) or () for found in policy_peers(peer)),
-        ports=tuple(port for protocol in rule.get("protocols") or () for port in _ports(protocol)),
-    )
-    return ClusterPolicyRule(PolicyAction(rule["action"]), traffic, rule.get("name") or "")
+    ports = (port for protocol in rule.get("protocols") or () for port in _ports(protocol))
+    return policy_rule(rule, peers, PolicyAction(rule["action"]), ports)
 
 
-def policy_peers(peer: JsonObject) -> Iterator[PolicyPeer]:
-    """Whom one entry of `from` or `to` means."""
+def _policy_peers(peer: JsonObject) -> Iterator[PolicyPeer]:
     if peer.get("nodes") is not None:
         yield PolicyPeer(nodes=from_label_selector(peer["nodes"]))
     elif peer.get("namespaces") is not None or peer.get("pods") is not None:
-        yield chosen_pods(peer)
+        yield _chosen_pods(peer)
     for text in peer.get("networks") or ():
         yield PolicyPeer(block=ip_network(text, strict=False))
 
 
-def chosen_pods(chosen: JsonObject) -> PolicyPeer:
+def _chosen_pods(chosen: JsonObject) -> PolicyPeer:
     """Pods by their namespaces, and perhaps by their own labels."""
     pods = chosen.get("pods")
     if pods is None:
